@@ -1,0 +1,320 @@
+"""The ledger of what was written, what the gates said of it, and what is published.
+
+A small SQLite file beside the warehouse: it can be read while a run writes the warehouse, survives
+a rebuild, and is copied into the ``ops`` schema of every publication. What belongs here: table
+versions, gate results, publications, and the question whether a step may run. What does not:
+ingestion manifests, which are in the Delta log of the lake, or how a table is judged
+(``expectations``).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+
+Severity = Literal["ERROR", "WARN"]
+Outcome = Literal["passed", "failed", "errored"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS table_version (
+    table_name TEXT NOT NULL, version TEXT NOT NULL, run_id TEXT NOT NULL, gates TEXT NOT NULL,
+    as_of_date TEXT, row_count INTEGER, started_at TEXT NOT NULL, written_at TEXT,
+    PRIMARY KEY (table_name, version));
+CREATE TABLE IF NOT EXISTS gate_result (
+    table_name TEXT NOT NULL, version TEXT NOT NULL, gate TEXT NOT NULL, rule TEXT NOT NULL,
+    severity TEXT NOT NULL, outcome TEXT NOT NULL, failed_count INTEGER, observed TEXT,
+    example_keys TEXT NOT NULL, message TEXT NOT NULL, run_id TEXT NOT NULL,
+    judged_at TEXT NOT NULL,
+    PRIMARY KEY (table_name, version, gate, rule));
+CREATE TABLE IF NOT EXISTS run (
+    run_id TEXT PRIMARY KEY, job TEXT NOT NULL, as_of_date TEXT, started_at TEXT NOT NULL,
+    ended_at TEXT, status TEXT NOT NULL, error TEXT);
+CREATE TABLE IF NOT EXISTS publication (
+    run_id TEXT PRIMARY KEY, as_of_date TEXT NOT NULL, folder TEXT NOT NULL,
+    published_at TEXT NOT NULL);
+"""
+
+
+class GateBlocked(Exception):
+    """A step may not run: the newest version of a table it reads has not passed its gates."""
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        self.blocks = tuple(blocks)
+        super().__init__("; ".join(str(block) for block in blocks))
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What one rule of one gate said of one version of a table.
+
+    Attributes:
+        gate: Which gate judged (``gx``, ``dbt``, …).
+        rule: Name of the rule inside the gate.
+        severity: ``ERROR`` blocks what is below, ``WARN`` does not.
+        outcome: ``errored`` means the rule could not be evaluated; it blocks like a failure.
+        failed_count: Rows that broke the rule, where it counts rows.
+        observed: What was seen, as short text.
+        example_keys: A few keys of rows that broke it; never a direct identifier.
+        message: One sentence for a person: what was expected, what was found.
+    """
+
+    gate: str
+    rule: str
+    severity: Severity
+    outcome: Outcome
+    message: str
+    failed_count: int | None = None
+    observed: str = ""
+    example_keys: tuple[str, ...] = ()
+
+    @property
+    def blocks(self) -> bool:
+        """Whether this result stops what is below."""
+        return self.outcome != "passed" and self.severity == "ERROR"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Why a table stops what reads it, and what to do."""
+
+    table: str
+    reason: str
+    remedy: str
+    results: tuple[GateResult, ...] = field(default=())
+
+    def __str__(self) -> str:
+        return f"{self.table}: {self.reason} ({self.remedy})"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Ledger:
+    """The ledger in one SQLite file; created when missing."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self._file, timeout=30)
+        connection.row_factory = sqlite3.Row
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(_SCHEMA)
+            with connection:
+                yield connection
+        finally:
+            connection.close()
+
+    def begin_write(
+        self,
+        table: str,
+        run_id: str,
+        gates: Iterable[str],
+        as_of: date | None = None,
+        version: str | None = None,
+    ) -> str:
+        """Say that a new version of a table is being written, before the first row is.
+
+        From here on the table blocks what reads it until every gate named has passed.
+
+        Args:
+            table: ``schema.table``.
+            run_id: The run that writes.
+            gates: Gates that must judge this version.
+            as_of: The partition's day, for tables kept by as-of date; other days keep their say.
+            version: Name of the version, where the table has one of its own (a Delta version);
+                one already known keeps its results.
+
+        Returns:
+            The version's name.
+        """
+        version = version or uuid.uuid4().hex
+        with self._connect() as connection:
+            connection.execute(
+                "INSERT INTO table_version (table_name, version, run_id, gates, as_of_date, "
+                "started_at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (table, version, run_id, json.dumps(sorted(gates)), _iso(as_of), _now()),
+            )
+        return version
+
+    def end_write(self, table: str, version: str, row_count: int | None) -> None:
+        """Say that the version is whole."""
+        with self._connect() as connection:
+            connection.execute(
+                "UPDATE table_version SET written_at = ?, row_count = ? "
+                "WHERE table_name = ? AND version = ?",
+                (_now(), row_count, table, version),
+            )
+
+    def newest(self, table: str, as_of: date | None = None) -> str | None:
+        """The newest version of a table (of its partition ``as_of``), or None."""
+        with self._connect() as connection:
+            row = self._newest(connection, table, as_of)
+        return None if row is None else str(row["version"])
+
+    def record(
+        self, table: str, version: str, gate: str, results: Iterable[GateResult], run_id: str
+    ) -> None:
+        """Keep what a gate said of a version, replacing what it said before.
+
+        Raises:
+            ValueError: a gate that says nothing cannot have judged.
+        """
+        results = list(results)
+        if not results:
+            raise ValueError(f"{table}: gate {gate} gave no result; that is not a pass")
+        with self._connect() as connection:
+            connection.execute(
+                "DELETE FROM gate_result WHERE table_name = ? AND version = ? AND gate = ?",
+                (table, version, gate),
+            )
+            connection.executemany(
+                "INSERT INTO gate_result VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (table, version, gate, r.rule, r.severity, r.outcome, r.failed_count,
+                     r.observed, json.dumps(r.example_keys), r.message, run_id, _now())
+                    for r in results
+                ],
+            )  # fmt: skip
+
+    def blocks(self, tables: Iterable[str], as_of: date | None = None) -> list[Block]:
+        """Why each of the tables would stop a step that reads it; empty when none does."""
+        with self._connect() as connection:
+            found = (self._block(connection, table, as_of) for table in tables)
+            return [block for block in found if block is not None]
+
+    def require_passed(self, tables: Iterable[str], as_of: date | None = None) -> None:
+        """Refuse to go on unless the newest version of every table passed its gates.
+
+        Raises:
+            GateBlocked: naming each table, why it blocks and what to do.
+        """
+        blocks = self.blocks(tables, as_of)
+        if blocks:
+            raise GateBlocked(blocks)
+
+    def all_tables(self) -> list[str]:
+        """Every table a version of which was ever written."""
+        with self._connect() as connection:
+            rows = connection.execute("SELECT DISTINCT table_name FROM table_version ORDER BY 1")
+            return [row[0] for row in rows]
+
+    def begin_run(self, run_id: str, job: str) -> None:
+        """Say that a run has begun."""
+        with self._connect() as connection:
+            connection.execute(
+                "INSERT INTO run (run_id, job, started_at, status) VALUES (?, ?, ?, 'started') "
+                "ON CONFLICT DO NOTHING",
+                (run_id, job, _now()),
+            )
+
+    def set_run_as_of(self, run_id: str, as_of: date) -> None:
+        """Say which day a run works as of."""
+        with self._connect() as connection:
+            connection.execute(
+                "UPDATE run SET as_of_date = ? WHERE run_id = ?", (_iso(as_of), run_id)
+            )
+
+    def end_run(self, run_id: str, status: str, error: str | None = None) -> None:
+        """Say how a run ended: ``succeeded``, ``failed`` or ``killed``."""
+        with self._connect() as connection:
+            connection.execute(
+                "UPDATE run SET ended_at = ?, status = ?, error = ? WHERE run_id = ?",
+                (_now(), status, error, run_id),
+            )
+
+    def record_publication(self, run_id: str, as_of: date, folder: Path) -> None:
+        """Say what was published."""
+        with self._connect() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO publication VALUES (?, ?, ?, ?)",
+                (run_id, _iso(as_of), str(folder), _now()),
+            )
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Mapping[str, Any]]:
+        """Rows of a query over the ledger, for reports."""
+        with self._connect() as connection:
+            return [dict(row) for row in connection.execute(sql, parameters)]
+
+    def arrow(
+        self, table: Literal["table_version", "gate_result", "run", "publication"]
+    ) -> pa.Table:
+        """A whole ledger table, for publication."""
+        with self._connect() as connection:
+            cursor = connection.execute(f"SELECT * FROM {table}")
+            names = [column[0] for column in cursor.description]
+            rows = cursor.fetchall()
+        types = {"row_count": pa.int64(), "failed_count": pa.int64()}
+        return pa.table(
+            {
+                name: pa.array([row[name] for row in rows], types.get(name, pa.string()))
+                for name in names
+            }
+        )
+
+    @staticmethod
+    def _newest(
+        connection: sqlite3.Connection, table: str, as_of: date | None
+    ) -> sqlite3.Row | None:
+        row: sqlite3.Row | None = connection.execute(
+            "SELECT * FROM table_version WHERE table_name = ? AND (? IS NULL OR as_of_date = ?) "
+            "ORDER BY started_at DESC, rowid DESC LIMIT 1",
+            (table, _iso(as_of), _iso(as_of)),
+        ).fetchone()
+        return row
+
+    def _block(
+        self, connection: sqlite3.Connection, table: str, as_of: date | None
+    ) -> Block | None:
+        newest = self._newest(connection, table, as_of)
+        if newest is None:
+            return Block(table, "never written", "materialise it first")
+        if newest["written_at"] is None:
+            return Block(table, "its last write did not end", "materialise it again")
+        judged = connection.execute(
+            "SELECT * FROM gate_result WHERE table_name = ? AND version = ?",
+            (table, newest["version"]),
+        ).fetchall()
+        missing = set(json.loads(newest["gates"])) - {row["gate"] for row in judged}
+        if missing:
+            return Block(
+                table,
+                f"not judged yet by {', '.join(sorted(missing))}",
+                "run its checks, or materialise it together with them",
+            )
+        failed = tuple(found for row in judged if (found := _result(row)).blocks)
+        if failed:
+            return Block(
+                table,
+                f"failed {', '.join(f'{r.gate}:{r.rule}' for r in failed)}",
+                "mend the source or retract the batch, then refresh",
+                failed,
+            )
+        return None
+
+
+def _result(row: sqlite3.Row) -> GateResult:
+    fields = {name: row[name] for name in row.keys() if name in GateResult.__annotations__}
+    return GateResult(**{**fields, "example_keys": tuple(json.loads(row["example_keys"]))})
+
+
+def _iso(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def result_metadata(result: GateResult) -> dict[str, Any]:
+    """A result as plain values, for whoever shows it."""
+    return asdict(result)

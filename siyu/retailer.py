@@ -1,0 +1,197 @@
+"""A retailer's settings, read from ``retailers/<name>/retailer.yaml``.
+
+What belongs here: the typed form of retailer.yaml and the list of entity mappings beside it. What
+does not: running a mapping (``siyu.ingestion``). Locations keep their ``${VAR}``; they are filled
+in when an input is opened, so that definitions load without the environment of a run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from siyu.config import Settings
+from siyu.contracts import contracts
+
+
+class RetailerError(Exception):
+    """A retailer's folder cannot be used; the message says which file, what, and what to do."""
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Namespace(_Data):
+    """One namespace of customer identifiers.
+
+    Attributes:
+        type: Kind of identifier.
+        cap: How many of this namespace one customer may have; None for no cap.
+    """
+
+    type: Literal["member_id", "unionid", "openid", "external_userid", "buyer_id", "card"]
+    cap: int | None = None
+
+
+class Input(_Data):
+    """Where one source's files lie and how to read them.
+
+    Attributes:
+        connector: How to reach it.
+        format: ``csv``, ``jsonl``, ``json`` (one document a file) or ``parquet``.
+        location: Path or glob; ``${VAR}`` is filled in from the environment.
+        columns: Source columns with their DuckDB types; for JSON only these are read.
+        options: Reader options of the format, such as ``delim`` for CSV.
+        complete_through: Last local day the source is complete for, where the retailer knows it;
+            otherwise the day before the last event seen.
+        required: Whether ``as_of`` waits for this input.
+    """
+
+    connector: Literal["files"] = "files"
+    format: Literal["csv", "jsonl", "json", "parquet"]
+    location: str
+    columns: Mapping[str, str] = {}
+    options: Mapping[str, str | bool | int] = {}
+    complete_through: date | None = None
+    required: bool = False
+    en: str = ""
+
+
+class EntitySettings(_Data):
+    """What a retailer decides about one entity.
+
+    Attributes:
+        line_no: ``occurrence`` numbers the lines inside an order at landing, for sources without
+            a key per line; exact repeats are then kept as lines of their own.
+        min_rows: Fewest rows the lake must hold.
+        max_quarantined_share: Largest share of rows that may be quarantined, 0 to 1.
+        note: Why, for whoever reads the gate's result.
+    """
+
+    line_no: Literal["occurrence"] | None = None
+    min_rows: int = Field(default=1, ge=1)
+    max_quarantined_share: float = Field(default=0.01, ge=0, le=1)
+    note: str = ""
+
+
+class ModelSettings(_Data):
+    """One prediction task.
+
+    Attributes:
+        horizon_days: Length of the label's window.
+        lead_days: Days between as_of and the window's first day.
+        active_days: Only customers with a purchase in the last so many days; None for all.
+        snapshot_every_days: Distance between as-of snapshots.
+        retrain_every_days: Age at which training is due again.
+    """
+
+    horizon_days: int = Field(ge=1)
+    lead_days: int = Field(default=0, ge=0)
+    active_days: int | None = None
+    snapshot_every_days: int = Field(default=30, ge=1)
+    retrain_every_days: int = Field(default=7, ge=1)
+
+
+class Retailer(_Data):
+    """Everything a retailer says about itself."""
+
+    name: str
+    en: str
+    zh: str
+    timezone: str
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    phone_region: str = Field(default="CN", description="region of phones without a prefix")
+    history_from: date = Field(description="first local day of the data; events before are refused")
+    history_to: date | None = Field(default=None, description="last local day of a closed data set")
+    point_value: float = Field(default=0.01, description="money value of one loyalty point")
+    identifiers: Mapping[str, Namespace]
+    inputs: Mapping[str, Input]
+    entities: Mapping[str, EntitySettings] = {}
+    models: Mapping[Literal["churn", "repurchase"], ModelSettings]
+    gates: Mapping[str, float] = Field(
+        default={}, description="thresholds by gate, for those that differ from the default"
+    )
+    folder: Path
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        ZoneInfo(value)
+        return value
+
+    @cached_property
+    def mappings(self) -> dict[str, Path]:
+        """Mapping SQL by entity, for the entities this retailer can supply."""
+        found = {file.stem: file for file in sorted(self.folder.glob("*.sql"))}
+        unknown = sorted(set(found) - set(contracts()))
+        if unknown:
+            raise RetailerError(
+                f"{self.folder}: {', '.join(f'{n}.sql' for n in unknown)}: no such entity; "
+                f"known: {', '.join(contracts())}"
+            )
+        return found
+
+    def entity(self, name: str) -> EntitySettings:
+        """Settings of one entity, defaults where the retailer is silent."""
+        return self.entities.get(name, EntitySettings())
+
+
+def load_retailer(settings: Settings) -> Retailer:
+    """Read the selected retailer.
+
+    Raises:
+        RetailerError: the folder or its retailer.yaml is missing or malformed.
+    """
+    folder = settings.retailers / settings.retailer
+    return read_retailer(folder)
+
+
+def read_retailer(folder: Path) -> Retailer:
+    """Read ``folder/retailer.yaml``.
+
+    Raises:
+        RetailerError: it is missing or malformed; the message lists every fault.
+    """
+    file = folder / "retailer.yaml"
+    if not file.is_file():
+        raise RetailerError(f"{file}: no such file; copy one from retailers/demo and edit it")
+    try:
+        return Retailer.model_validate(
+            {**yaml.safe_load(file.read_text("utf-8")), "folder": folder}
+        )
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise RetailerError(f"{file}: {faults}") from None
+    except (yaml.YAMLError, TypeError) as error:
+        raise RetailerError(f"{file}: not a mapping of settings: {error}") from error
+
+
+def fill(location: str, settings: Settings, env: Mapping[str, str] | None = None) -> str:
+    """A location with its ``${VAR}`` filled in; ``SIYU_HOME`` is always known.
+
+    Raises:
+        RetailerError: a variable is not set.
+    """
+    env = os.environ if env is None else env
+    known = {**env, "SIYU_HOME": str(settings.home)}
+
+    def value(found: re.Match[str]) -> str:
+        name = found.group(1)
+        if not known.get(name):
+            raise RetailerError(f"{location}: set {name} in the environment")
+        return known[name]
+
+    return re.sub(r"\$\{(\w+)\}", value, location)

@@ -1,0 +1,172 @@
+"""The one door to tables, for both engines.
+
+Connections are opened here only. On DuckDB the tables live in one file; on Spark each is a folder
+of Parquet files, which DuckDB reads as well. Either way a caller gets a DuckDB connection in which
+``schema.table`` can be queried, and writes through ``replace``.
+
+What belongs here: opening, locking, reading and writing tables. What does not: SQL with a business
+meaning, or the lake, which is Delta (``siyu.lake``).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+from siyu.config import Engine, Settings
+from siyu.paths import Paths
+
+LAYERS = ("lake", "staging", "unified", "marts", "features", "ml", "ops")
+
+
+class WarehouseError(Exception):
+    """A table is missing, or the warehouse cannot be opened; the message says what to do."""
+
+
+class WarehouseBusy(WarehouseError):
+    """Another run holds the writer's lock."""
+
+
+@contextmanager
+def writer_lock(paths: Paths, timeout: float = -1) -> Iterator[None]:
+    """Hold the kernel's lock that makes this process the only writer.
+
+    The lock is released by the kernel when the process dies, so a killed run never blocks the next.
+
+    Args:
+        paths: The retailer's places.
+        timeout: Seconds to wait; negative waits for ever.
+
+    Raises:
+        WarehouseBusy: the lock was not free in time.
+    """
+    paths.lock.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(paths.lock, is_singleton=True)
+    try:
+        with lock.acquire(timeout=timeout):
+            yield
+    except Timeout:
+        raise WarehouseBusy(
+            f"another run of {paths.retailer} is writing (lock {paths.lock}); wait for it to end"
+        ) from None
+
+
+class Warehouse:
+    """Reads and writes ``schema.table`` on either engine."""
+
+    def __init__(self, paths: Paths, engine: Engine = "duckdb", threads: int | None = None) -> None:
+        self._paths = paths
+        self._engine = engine
+        self._threads = threads
+
+    @staticmethod
+    def of(settings: Settings) -> Warehouse:
+        """The warehouse that the settings name."""
+        return Warehouse(Paths.of(settings), settings.engine)
+
+    @contextmanager
+    def connect(self, read_only: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A DuckDB connection that sees every table; closed on leaving.
+
+        Never keep it open while dbt runs: DuckDB allows one writer and no reader beside it.
+
+        Raises:
+            WarehouseError: there is no warehouse yet and ``read_only`` is asked for.
+        """
+        config: dict[str, Any] = {"threads": self._threads} if self._threads else {}
+        if self._engine == "spark":
+            connection = duckdb.connect(config=config)
+            self._register_folders(connection)
+        else:
+            file = self._paths.warehouse
+            if read_only and not file.exists():
+                raise WarehouseError(f"{file}: no warehouse yet; run the refresh job first")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            connection = duckdb.connect(str(file), read_only=read_only, config=config)
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            yield connection
+        finally:
+            connection.close()
+
+    def read(self, sql: str, parameters: list[Any] | None = None) -> pa.Table:
+        """The result of a query, as Arrow."""
+        with self.connect() as connection:
+            return connection.execute(sql, parameters or []).to_arrow_table()
+
+    def exists(self, table: str) -> bool:
+        """Whether ``schema.table`` is there."""
+        return table in self.tables()
+
+    def tables(self) -> set[str]:
+        """Every ``schema.table`` of siyu's layers."""
+        if self._engine == "duckdb" and not self._paths.warehouse.exists():
+            return set()
+        found = self.read(
+            "SELECT table_schema || '.' || table_name AS name FROM information_schema.tables"
+        )
+        names: list[str] = found["name"].to_pylist()
+        return {name for name in names if name.partition(".")[0] in LAYERS}
+
+    def replace(self, table: str, rows: pa.Table, where: Mapping[str, Any] | None = None) -> None:
+        """Write rows, replacing those that match ``where``, or all when it is None.
+
+        Args:
+            table: ``schema.table``; created from the rows' schema when it is missing.
+            rows: What the table, or the part of it that ``where`` names, shall hold.
+            where: Column and value that name the part, such as ``{"as_of_date": day}``. On Spark
+                it becomes the folder's partition.
+        """
+        if self._engine == "spark":
+            self._replace_folder(table, rows, where)
+        else:
+            self._replace_in_file(table, rows, where)
+
+    def _replace_in_file(self, table: str, rows: pa.Table, where: Mapping[str, Any] | None) -> None:
+        schema = table.partition(".")[0]
+        with self.connect(read_only=False) as connection:
+            connection.execute("BEGIN")
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            connection.register("incoming", rows)
+            if where is None:
+                connection.execute(f"CREATE OR REPLACE TABLE {table} AS FROM incoming")
+            else:
+                connection.execute(f"CREATE TABLE IF NOT EXISTS {table} AS FROM incoming LIMIT 0")
+                condition = " AND ".join(f"{column} = ?" for column in where)
+                connection.execute(f"DELETE FROM {table} WHERE {condition}", list(where.values()))
+                connection.execute(f"INSERT INTO {table} BY NAME FROM incoming")
+            connection.execute("COMMIT")
+
+    def _folder(self, table: str) -> Path:
+        schema, _, name = table.partition(".")
+        return self._paths.spark_warehouse / f"{schema}.db" / name
+
+    def _replace_folder(self, table: str, rows: pa.Table, where: Mapping[str, Any] | None) -> None:
+        folder = self._folder(table)
+        name = "-".join(f"{column}={value}" for column, value in (where or {}).items())
+        file = folder / f"{name or 'all'}.parquet"
+        if where is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".partial")
+        pq.write_table(rows, partial)
+        partial.replace(file)
+
+    def _register_folders(self, connection: duckdb.DuckDBPyConnection) -> None:
+        for database in sorted(self._paths.spark_warehouse.glob("*.db")):
+            schema = database.name.removesuffix(".db")
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            for folder in sorted(path for path in database.iterdir() if path.is_dir()):
+                if any(folder.rglob("*.parquet")):
+                    connection.execute(
+                        f"CREATE VIEW {schema}.{folder.name} AS FROM read_parquet("
+                        f"'{folder}/**/*.parquet', hive_partitioning=true, union_by_name=true)"
+                    )
