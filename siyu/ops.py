@@ -307,7 +307,7 @@ class Ledger:
 
 
 def _result(row: sqlite3.Row) -> GateResult:
-    fields = {name: row[name] for name in row.keys() if name in GateResult.__annotations__}
+    fields = {name: row[name] for name in GateResult.__annotations__}
     return GateResult(**{**fields, "example_keys": tuple(json.loads(row["example_keys"]))})
 
 
