@@ -1,0 +1,75 @@
+"""The identity state on real Delta tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+import siyu.identity.store as store_module
+from siyu.identity import IdentityStore, Resolution
+from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA
+from siyu.paths import Paths
+
+
+def _resolution(customer_id: str) -> Resolution:
+    row = {
+        "identifier": "crm:1",
+        "namespace": "crm",
+        "customer_id": customer_id,
+        "is_junk": False,
+        "known_at": None,
+        "updated_run_id": "run",
+    }
+    event = dict.fromkeys(EVENT_SCHEMA.names) | {"event_id": customer_id, "event_type": "create"}
+    return Resolution(
+        customer_identifier=pa.Table.from_pylist([row], MAP_SCHEMA),
+        events=pa.Table.from_pylist([event], EVENT_SCHEMA),
+        refused_edges=pa.table({}),
+        customers=1,
+        largest=1,
+    )
+
+
+def _events(paths: Paths) -> list[str]:
+    table = DeltaTable(paths.identity / "identity_event").to_pyarrow_table()
+    return sorted(table["event_id"].to_pylist())
+
+
+def test_what_was_written_is_what_the_next_run_starts_from(tmp_path: Path) -> None:
+    store = IdentityStore(Paths(tmp_path, "r"))
+    assert len(store.previous()) == 0
+    assert store.write(_resolution("c_1"))
+    assert store.previous().equals(_resolution("c_1").customer_identifier)
+
+
+def test_the_same_decision_again_writes_nothing(tmp_path: Path) -> None:
+    store = IdentityStore(Paths(tmp_path, "r"))
+    store.write(_resolution("c_1"))
+    version = store.version()
+    assert not store.write(_resolution("c_1"))
+    assert store.version() == version
+
+
+def test_events_of_a_run_killed_before_the_map_are_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = Paths(tmp_path, "r")
+    store = IdentityStore(paths)
+    store.write(_resolution("c_1"))
+    real = store_module.write_deltalake
+
+    def killed_at_the_map(path: Path, *args: object, **kwargs: object) -> None:
+        if Path(path).name == "customer_identifier":
+            raise KeyboardInterrupt
+        real(path, *args, **kwargs)
+
+    monkeypatch.setattr(store_module, "write_deltalake", killed_at_the_map)
+    with pytest.raises(KeyboardInterrupt):
+        store.write(_resolution("c_killed"))
+    assert _events(paths) == ["c_1", "c_killed"]
+    monkeypatch.setattr(store_module, "write_deltalake", real)
+    store.write(_resolution("c_2"))
+    assert _events(paths) == ["c_1", "c_2"]
