@@ -1,0 +1,157 @@
+"""What holds for every test: its tier, its environment, and what a unit test may not touch.
+
+What belongs here: rules for the whole test suite and fixtures that any tier may ask for. What does
+not: data or helpers of one area, which live beside its tests.
+
+Tiers are folders. ``unit`` tests read and write nothing but ``tmp_path``: no network, no other
+process, no real data. ``integration`` tests hold one component against its real part. ``pipeline``
+tests run the whole job on small data.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+# Lets the rules below be tested on a made-up suite.
+pytest_plugins = ("pytester",)
+
+TESTS = Path(__file__).parent
+TIERS = ("unit", "integration", "pipeline")
+
+# A developer's own settings must not change what a test sees.
+FORGOTTEN = (
+    "DAGSTER_HOME",
+    "MLFLOW_TRACKING_URI",
+    "SIYU_AS_OF",
+    "SIYU_ENGINE",
+    "SIYU_RETAILER",
+    "SIYU_RETAILERS",
+)
+SILENCED = {
+    "DAGSTER_DISABLE_TELEMETRY": "yes",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "DO_NOT_TRACK": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+# What CPython announces before it reaches out of the process. Code inside compiled libraries
+# (DuckDB, Arrow) is not seen, so this guards against mistakes, not against intent.
+REACHES_OUT = frozenset(
+    {
+        "os.exec",
+        "os.fork",
+        "os.forkpty",
+        "os.posix_spawn",
+        "os.system",
+        "socket.bind",
+        "socket.connect",
+        "socket.getaddrinfo",
+        "socket.gethostbyname",
+        "socket.sendto",
+        "subprocess.Popen",
+    }
+)
+
+_environment = pytest.StashKey[pytest.MonkeyPatch]()
+_running_unit_test: str | None = None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the environment before any test module, and so any library, is imported."""
+    environment = config.stash[_environment] = pytest.MonkeyPatch()
+    for name in FORGOTTEN:
+        environment.delenv(name, raising=False)
+    for name, value in SILENCED.items():
+        environment.setenv(name, value)
+    home = tempfile.mkdtemp(prefix="siyu-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    environment.setenv("SIYU_HOME", home)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Put the environment back, for whoever runs pytest inside a process."""
+    config.stash[_environment].undo()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a test that is in no tier, or a unit test that asks for real data."""
+    faults = [fault for item in items for fault in _faults(item)]
+    if faults:
+        raise pytest.UsageError("\n".join(dict.fromkeys(faults)))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what this machine cannot run, saying why."""
+    if item.get_closest_marker("spark"):
+        missing = list(_missing_for_spark())
+        if missing:
+            pytest.skip(f"Spark needs {' and '.join(missing)}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Mark the time during which a unit test, fixtures included, is running."""
+    global _running_unit_test
+    _running_unit_test = item.nodeid if _tier(item.path) == "unit" else None
+    try:
+        return (yield)
+    finally:
+        _running_unit_test = None
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of the public data sets; the test is skipped when ``SIYU_DATA`` names none."""
+    said = os.environ.get("SIYU_DATA")
+    if not said:
+        pytest.skip("SIYU_DATA is not set: it names the folder of the public data sets")
+    folder = Path(said)
+    if not folder.is_dir():
+        pytest.fail(f"SIYU_DATA is {said}: no such folder")
+    return folder
+
+
+def _tier(path: Path) -> str | None:
+    """The tier a test file is in, or None."""
+    if not path.is_relative_to(TESTS):
+        return None
+    first = path.relative_to(TESTS).parts[0]
+    return first if first in TIERS else None
+
+
+def _faults(item: pytest.Item) -> Iterable[str]:
+    tier = _tier(item.path)
+    if tier is None:
+        yield f"{item.path}: in no tier; move it below tests/{{{','.join(TIERS)}}}"
+    if tier == "unit" and item.get_closest_marker("spark"):
+        yield f"{item.nodeid}: a unit test cannot need Spark; move it below tests/integration"
+    wants_real_data = "real_data" in getattr(item, "fixturenames", ())
+    if tier == "unit" and (wants_real_data or item.get_closest_marker("real_data")):
+        yield f"{item.nodeid}: a unit test cannot read real data; move it below tests/integration"
+
+
+def _missing_for_spark() -> Iterable[str]:
+    if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+        yield "Java 17 or newer"
+    if importlib.util.find_spec("pyspark") is None:
+        yield "the spark extra (uv sync --frozen --extra spark)"
+
+
+def _guard(event: str, _arguments: tuple[object, ...]) -> None:
+    if _running_unit_test is not None and event in REACHES_OUT:
+        # Failed is no Exception, so that code under test cannot catch it and carry on.
+        pytest.fail(
+            f"{_running_unit_test}: {event}: a unit test uses neither network nor processes; "
+            "move it below tests/integration"
+        )
+
+
+sys.addaudithook(_guard)
