@@ -85,17 +85,26 @@ class Warehouse:
         if self._engine == "spark":
             connection = duckdb.connect(config=config)
             self._register_folders(connection)
+        elif read_only:
+            connection = duckdb.connect(config=config)
+            self._attach(connection)
         else:
-            file = self._paths.warehouse
-            if read_only and not file.exists():
-                raise WarehouseError(f"{file}: no warehouse yet; run the refresh job first")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            connection = duckdb.connect(str(file), read_only=read_only, config=config)
+            self._paths.warehouse.parent.mkdir(parents=True, exist_ok=True)
+            connection = duckdb.connect(str(self._paths.warehouse), config=config)
         try:
             connection.execute("SET TimeZone = 'UTC'")
             yield connection
         finally:
             connection.close()
+
+    def _attach(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Attach the file read-only, so that what the caller attaches besides may be written."""
+        if not self._paths.warehouse.exists():
+            raise WarehouseError(
+                f"{self._paths.warehouse}: no warehouse yet; run the refresh job first"
+            )
+        connection.execute(f"ATTACH '{self._paths.warehouse}' AS siyu (READ_ONLY)")
+        connection.execute("USE siyu")
 
     def read(self, sql: str, parameters: list[Any] | None = None) -> pa.Table:
         """The result of a query, as Arrow."""

@@ -1,0 +1,10 @@
+"""What leaves the warehouse: publications and their state.
+
+What belongs here: writing a publication and swapping it in, and saying what is published and what
+is blocked. What does not: deciding whether the gates passed (``siyu.ops``), or the SQL of a table.
+"""
+
+from siyu.serving.publication import Publication, TableText, prune, publish
+from siyu.serving.status import Status, status
+
+__all__ = ["Publication", "Status", "TableText", "prune", "publish", "status"]

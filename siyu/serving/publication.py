@@ -1,0 +1,207 @@
+"""Write, audit, publish: a folder beside the others, then one atomic swap of a symlink.
+
+A reader that opens ``serving/current/siyu.duckdb`` gets a whole publication, the last or the new
+one, never half of one; a connection that is open keeps the publication it opened.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from siyu.paths import Paths
+from siyu.warehouse import Warehouse
+
+PUBLISHED_SCHEMAS = ("unified", "marts", "features", "ml")
+# DuckDB 1.0 and later read it, which is what BI drivers carry.
+STORAGE_VERSION = "v1.0.0"
+FILE_NAME = "siyu.duckdb"
+
+
+class PublicationError(Exception):
+    """What was written is not what the warehouse holds; the last publication stays up."""
+
+
+@dataclass(frozen=True)
+class TableText:
+    """What a table and its columns mean, in English and Chinese."""
+
+    en: str
+    zh: str
+    columns: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One publication.
+
+    Attributes:
+        folder: Where it lies.
+        rows: Row count by ``schema.table``.
+    """
+
+    folder: Path
+    rows: Mapping[str, int]
+
+
+def publish(
+    paths: Paths,
+    warehouse: Warehouse,
+    texts: Mapping[str, TableText],
+    ops: Mapping[str, pa.Table],
+    run_id: str,
+    as_of: date,
+) -> Publication:
+    """Copy the warehouse's published schemas into a new folder and make it current.
+
+    Args:
+        paths: The retailer's places.
+        warehouse: Where the tables are.
+        texts: Meaning of each ``schema.table``, written as comments.
+        ops: Tables for the ``ops`` schema, by name.
+        run_id: Names the folder; a second attempt of the same run replaces the first.
+        as_of: The day the tables speak of.
+
+    Raises:
+        PublicationError: nothing to publish, or the copy differs from the warehouse.
+    """
+    folder = paths.serving / f"{as_of.isoformat()}_{run_id[:8]}"
+    partial = paths.serving / f".{folder.name}.{uuid.uuid4().hex[:8]}.partial"
+    (partial / "parquet").mkdir(parents=True)
+    try:
+        rows = _write(partial, warehouse, texts, ops)
+        if folder.exists():
+            # Whoever has it open keeps it; the name must be free for the new one.
+            folder.rename(paths.serving / f".{folder.name}.{uuid.uuid4().hex[:8]}.old")
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    _swap(paths.serving / "current", folder.name)
+    _sweep(paths.serving)
+    return Publication(folder, rows)
+
+
+def _write(
+    folder: Path,
+    warehouse: Warehouse,
+    texts: Mapping[str, TableText],
+    ops: Mapping[str, pa.Table],
+) -> dict[str, int]:
+    with warehouse.connect() as connection:
+        tables = [
+            f"{schema}.{name}"
+            for schema, name in connection.execute(
+                "SELECT table_schema, table_name FROM information_schema.tables "
+                "WHERE table_schema IN (SELECT unnest(?)) ORDER BY ALL",
+                [list(PUBLISHED_SCHEMAS)],
+            ).fetchall()
+        ]
+        if not tables:
+            raise PublicationError("the warehouse holds no table to publish; run the refresh job")
+        connection.execute(
+            f"ATTACH '{folder / FILE_NAME}' AS target (STORAGE_VERSION '{STORAGE_VERSION}')"
+        )
+        for schema in (*PUBLISHED_SCHEMAS, "ops"):
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS target.{schema}")
+        rows = {table: _copy(connection, table, table, folder) for table in tables}
+        for name, content in ops.items():
+            connection.register("ops_rows", content)
+            rows[f"ops.{name}"] = _copy(connection, "ops_rows", f"ops.{name}", folder)
+            connection.unregister("ops_rows")
+        for table in rows:
+            _comment(connection, table, texts.get(table))
+        connection.execute("DETACH target")
+    return rows
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, source: str, table: str, folder: Path) -> int:
+    """Copy one table into the target file and a Parquet file; the row counts must agree."""
+    connection.execute(f"CREATE TABLE target.{table} AS FROM {source}")
+    schema, _, name = table.partition(".")
+    file = folder / "parquet" / schema / f"{name}.parquet"
+    file.parent.mkdir(exist_ok=True)
+    connection.execute(f"COPY target.{table} TO '{file}' (FORMAT parquet, COMPRESSION zstd)")
+    expected, found, written = (
+        _count(connection, place) for place in (source, f"target.{table}", f"'{file}'")
+    )
+    if not expected == found == written:
+        raise PublicationError(
+            f"{table}: the warehouse has {expected} rows, the copy {found}, Parquet {written}; "
+            "publish again"
+        )
+    return expected
+
+
+def _count(connection: duckdb.DuckDBPyConnection, place: str) -> int:
+    row = connection.execute(f"SELECT count(*) FROM {place}").fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, table: str, text: TableText | None) -> None:
+    if text is None:
+        return
+    connection.execute(f"COMMENT ON TABLE target.{table} IS {_literal(text.en, text.zh)}")
+    present = {
+        row[0]
+        for row in connection.execute(
+            "SELECT column_name FROM duckdb_columns() "
+            "WHERE database_name = 'target' AND schema_name || '.' || table_name = ?",
+            [table],
+        ).fetchall()
+    }
+    for column, (en, zh) in text.columns.items():
+        if column in present:
+            connection.execute(f'COMMENT ON COLUMN target.{table}."{column}" IS {_literal(en, zh)}')
+
+
+def _literal(en: str, zh: str) -> str:
+    # COMMENT takes no bound parameter.
+    said = f"{en} | {zh}" if zh else en
+    return "'" + " ".join(said.split()).replace("'", "''") + "'"
+
+
+def _swap(link: Path, target: str) -> None:
+    """Point the symlink at another folder, atomically."""
+    fresh = link.with_name(f".{link.name}.{uuid.uuid4().hex[:8]}")
+    fresh.symlink_to(target)
+    fresh.replace(link)
+
+
+def _sweep(serving: Path) -> None:
+    """Remove what killed or repeated publications left behind."""
+    for left in (*serving.glob(".*.old"), *serving.glob(".*.partial")):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def prune(paths: Paths, keep: timedelta, now: float) -> list[Path]:
+    """Remove publications older than ``keep``, never the current one.
+
+    Args:
+        paths: The retailer's places.
+        keep: Age up to which a publication stays.
+        now: The present, in seconds since the epoch.
+
+    Returns:
+        The folders removed.
+    """
+    link = paths.serving / "current"
+    current = link.resolve() if link.is_symlink() else None
+    removed = [
+        folder
+        for folder in sorted(paths.serving.glob("[!.]*"))
+        if not folder.is_symlink()
+        and folder.is_dir()
+        and folder.resolve() != current
+        and now - folder.stat().st_mtime > keep.total_seconds()
+    ]
+    for folder in removed:
+        shutil.rmtree(folder)
+    return removed

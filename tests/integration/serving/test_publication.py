@@ -1,0 +1,138 @@
+"""Publications: whole, readable, commented, swapped atomically."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+import siyu.serving.publication as publication_module
+from siyu.paths import Paths
+from siyu.serving import TableText, prune, publish
+from siyu.serving.publication import PublicationError
+from siyu.warehouse import Warehouse
+
+DAY = date(2026, 6, 30)
+TEXTS = {"marts.kpi": TableText("Figures a week", "每周指标", {"orders": ("Orders", "订单数")})}
+OPS = {"gate_result": pa.table({"table_name": ["marts.kpi"]})}
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(tmp_path, "r")
+
+
+def _fill(paths: Paths, orders: int) -> Warehouse:
+    warehouse = Warehouse(paths)
+    warehouse.replace("marts.kpi", pa.table({"week": [1], "orders": [orders]}))
+    warehouse.replace("staging.stg_orders", pa.table({"order_id": ["1"]}))
+    return warehouse
+
+
+def _orders(paths: Paths) -> int:
+    with duckdb.connect(
+        str(paths.serving / "current" / "siyu.duckdb"), read_only=True
+    ) as open_file:
+        row = open_file.execute("SELECT orders FROM marts.kpi").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_a_publication_holds_the_published_layers_and_ops_but_not_staging(paths: Paths) -> None:
+    found = publish(paths, _fill(paths, 7), TEXTS, OPS, "run1", DAY)
+    assert found.rows == {"marts.kpi": 1, "ops.gate_result": 1}
+    assert _orders(paths) == 7
+    assert (paths.serving / "current" / "parquet" / "marts" / "kpi.parquet").is_file()
+
+
+def test_tables_and_columns_carry_comments_in_both_languages(paths: Paths) -> None:
+    publish(paths, _fill(paths, 7), TEXTS, OPS, "run1", DAY)
+    with duckdb.connect(str(paths.serving / "current" / "siyu.duckdb"), read_only=True) as file:
+        table = file.execute("SELECT comment FROM duckdb_tables() WHERE table_name = 'kpi'")
+        assert table.fetchall() == [("Figures a week | 每周指标",)]
+        column = file.execute("SELECT comment FROM duckdb_columns() WHERE column_name = 'orders'")
+        assert column.fetchall() == [("Orders | 订单数",)]
+
+
+def test_the_file_is_in_a_storage_version_that_old_clients_read(paths: Paths) -> None:
+    publish(paths, _fill(paths, 7), TEXTS, OPS, "run1", DAY)
+    header = (paths.serving / "current" / "siyu.duckdb").read_bytes()[8:20]
+    # Bytes 12..20 of a DuckDB file are the storage version; 64 is that of DuckDB 0.9 to 1.1.
+    assert int.from_bytes(header[4:12], "little") == 64
+
+
+def test_a_copy_that_lost_rows_is_not_published(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(paths, _fill(paths, 7), TEXTS, OPS, "run1", DAY)
+    counts = iter([5, 4, 5])
+    monkeypatch.setattr(publication_module, "_count", lambda *_: next(counts))
+    with pytest.raises(PublicationError, match=r"marts\.kpi: the warehouse has 5 rows, the copy 4"):
+        publish(paths, _fill(paths, 8), TEXTS, OPS, "run2", DAY)
+    assert _orders(paths) == 7
+    assert [path.name for path in paths.serving.glob(".*")] == []
+
+
+def test_an_empty_warehouse_is_not_published(paths: Paths) -> None:
+    Warehouse(paths).replace("staging.stg_orders", pa.table({"order_id": ["1"]}))
+    with pytest.raises(PublicationError, match="no table to publish"):
+        publish(paths, Warehouse(paths), TEXTS, OPS, "run1", DAY)
+
+
+def test_the_same_run_again_replaces_its_publication(paths: Paths) -> None:
+    publish(paths, _fill(paths, 7), TEXTS, OPS, "run1", DAY)
+    publish(paths, _fill(paths, 8), TEXTS, OPS, "run1", DAY)
+    assert _orders(paths) == 8
+    assert len([path for path in paths.serving.iterdir() if not path.is_symlink()]) == 1
+
+
+def test_old_publications_are_pruned_but_never_the_current_one(paths: Paths) -> None:
+    old = publish(paths, _fill(paths, 7), TEXTS, OPS, "run1", DAY).folder
+    current = publish(paths, _fill(paths, 8), TEXTS, OPS, "run2", DAY).folder
+    for folder in (old, current):
+        os.utime(folder, (0, 0))
+    assert prune(paths, timedelta(days=30), now=timedelta(days=31).total_seconds()) == [old]
+    assert _orders(paths) == 8
+
+
+_READER = textwrap.dedent(
+    """
+    import sys
+    import duckdb
+    link, stop, reads = sys.argv[1], sys.argv[2], 0
+    import pathlib
+    while not pathlib.Path(stop).exists():
+        with duckdb.connect(link, read_only=True) as file:
+            rows = file.execute("SELECT orders FROM marts.kpi").fetchall()
+        assert len(rows) == 1, rows
+        reads += 1
+        print(reads, flush=True)
+    """
+)
+
+
+def test_a_reader_that_loops_during_publications_never_fails(paths: Paths, tmp_path: Path) -> None:
+    publish(paths, _fill(paths, 0), TEXTS, OPS, "run0", DAY)
+    stop = tmp_path / "stop"
+    link = paths.serving / "current" / "siyu.duckdb"
+    with subprocess.Popen(
+        [sys.executable, "-c", _READER, str(link), str(stop)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as reader:
+        assert reader.stdout is not None
+        reader.stdout.readline()
+        for i in range(1, 9):
+            publish(paths, _fill(paths, i), TEXTS, OPS, f"run{i}", DAY)
+        stop.touch()
+        out, err = reader.communicate(timeout=60)
+    assert reader.returncode == 0, err
+    assert len(out.splitlines()) > 0
