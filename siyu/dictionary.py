@@ -38,7 +38,8 @@ with other data; *free text* is scrubbed at landing.
 _LAKE = """## Lake
 
 What a mapping in `retailers/<name>/<entity>.sql` yields, and under which names the lake stores it.
-Times are UTC, each with the retailer's local day beside it. Money is `DECIMAL(18,4)`.
+Times are UTC, each with the retailer's local day beside it. `decimal(4)` is exact, with four digits
+after the point.
 """
 
 _AUDIT = """### Columns that landing adds to every entity
@@ -175,7 +176,7 @@ def _entity(contract: Contract) -> str:
 def _mapped(column: Column, stored: Iterable[LakeColumn]) -> tuple[str, ...]:
     return (
         f"`{column.name}`",
-        column.type,
+        f"decimal({column.scale})" if column.type == "decimal" else column.type,
         _yes(column.required),
         _pii(column.pii_class),
         _names(lake.name for lake in stored if lake.origin == column.name),
