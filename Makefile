@@ -14,7 +14,7 @@ JOBS ?= 2
 uv_ready := .uv/ready-$(UV_VERSION)
 env_ready := $(VENV)/.synced
 spark_ready := $(VENV)/.synced-spark
-# Spark is 400 MB and useless without Java, so only `make test` asks for it, and only where Java is.
+# Spark is half a gigabyte and useless without Java, so only `make test` asks for it, and only where Java is.
 test_ready := $(if $(shell command -v java),$(spark_ready),$(env_ready))
 
 # $(call timed,what,command): run it and say how long it took.
