@@ -1,0 +1,84 @@
+{#-
+  Versions of a row. The lake keeps every accepted version; staging.superseded_row lists, once, those
+  that a later version replaced. Everything else asks that small table instead of ranking a large one.
+-#}
+
+{#- The order of a key's versions, newest first. -#}
+{% macro newest_first(version) -%}
+    {%- if version %}{{ version }} desc nulls last, {% endif -%}
+    _known_at desc, _loaded_at desc, _batch_id desc, _file desc, _row desc
+{%- endmacro %}
+
+{#- An entity's key as one text. -#}
+{% macro row_key(entity, alias) -%}
+    {%- for column in contract_keys()[entity].key -%}
+        {%- if not loop.first %} || '|' || {% endif -%}
+        cast({{ alias }}.{{ column }} as string)
+    {%- endfor -%}
+{%- endmacro %}
+
+{#- Whether a row of superseded_row (`old`) is this row of the entity (`alias`). -#}
+{% macro same_row(entity, alias) -%}
+    old.entity = '{{ entity }}'
+    and old.row_key = {{ row_key(entity, alias) }}
+    and old._batch_id = {{ alias }}._batch_id
+    and old._file = {{ alias }}._file
+    and old._row = {{ alias }}._row
+{%- endmacro %}
+
+{#- The latest version of each key of a lake entity, with all its columns. -#}
+{% macro latest_versions(entity) -%}
+    select newest.*
+    from {{ source('lake', entity) }} as newest
+    where not exists (
+        select 1 from {{ ref('superseded_row') }} as old
+        where {{ same_row(entity, 'newest') }}
+    )
+{%- endmacro %}
+
+{#-
+  Every version of each key, with all its columns and _superseded_at: when a newer version became
+  known; null while this is the latest. The version that counted at a moment T is the one with
+      _known_at < T and (_superseded_at is null or _superseded_at >= T)
+-#}
+{% macro all_versions(entity) -%}
+    select
+        version.*,
+        old.superseded_at as _superseded_at
+    from {{ source('lake', entity) }} as version
+    left join {{ ref('superseded_row') }} as old
+        on {{ same_row(entity, 'version') }}
+{%- endmacro %}
+
+{#- The condition that a row of all_versions counted at `moment` and had happened by then. -#}
+{% macro counted_at(moment, alias='') -%}
+    {%- set dot = alias ~ '.' if alias else '' -%}
+    {{ dot }}_known_at < {{ moment }}
+    and ({{ dot }}_superseded_at is null or {{ dot }}_superseded_at >= {{ moment }})
+    and ({{ dot }}_event_at is null or {{ dot }}_event_at < {{ moment }})
+{%- endmacro %}
+
+{#-
+  The latest version of each key as it was known at `moment` (an SQL timestamp; exclusive), for rows
+  that had happened by then. What is learned later, an update or a late row, does not show.
+-#}
+{% macro versions_as_of(entity, moment) -%}
+    select version.*
+    from ({{ all_versions(entity) }}) as version
+    where {{ counted_at(moment, 'version') }}
+{%- endmacro %}
+
+{#- Entities that hold superseded rows at all, from the manifests; all of them while parsing. -#}
+{% macro entities_with_versions() -%}
+    {%- set entities = [] -%}
+    {%- if execute -%}
+        {%- set counted -%}
+            select entity from {{ source('lake', 'batch') }}
+            group by entity having sum(superseding) > 0 order by entity
+        {%- endset -%}
+        {%- for row in run_query(counted).rows if row[0] in contract_keys() -%}
+            {%- do entities.append(row[0]) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(entities) }}
+{%- endmacro %}

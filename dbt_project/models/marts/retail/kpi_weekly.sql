@@ -1,0 +1,126 @@
+-- The retailer's key figures by ISO week. Every counted order and refund is in exactly one week, tied
+-- to a customer or not; what could not be tied is shown beside what could.
+{%- set window_days = var('models').get('repurchase', {}).get('horizon_days', 90) %}
+with weeks as (
+    select
+        days.week_start,
+        {{ add_days('days.week_start', 6) }} as week_end
+    from {{ ref('dim_date') }} as days
+    where
+        days.date_day >= {{ date_literal(var('history_from')) }}
+        and days.date_day <= {{ as_of_date() }}
+    group by days.week_start
+),
+
+sales as (
+    select
+        {{ period_start('week', 'orders.ordered_date') }} as week_start,
+        count(*) as orders,
+        count(orders.customer_id) as resolved_orders,
+        count(distinct orders.customer_id) as active_customers,
+        sum(orders.gross_amount) as gross_amount,
+        sum(orders.discount_amount) as discount_amount,
+        sum(orders.net_amount) as net_sales,
+        coalesce(sum(case when orders.customer_id is not null then orders.net_amount end), 0)
+            as resolved_net_sales
+    from {{ ref('fct_order') }} as orders
+    where orders.is_counted and orders.ordered_date <= {{ as_of_date() }}
+    group by {{ period_start('week', 'orders.ordered_date') }}
+),
+
+refunds as (
+    select
+        {{ period_start('week', 'fct_refund.refunded_date') }} as week_start,
+        sum(fct_refund.amount) as refunded_amount
+    from {{ ref('fct_refund') }} as fct_refund
+    where fct_refund.is_counted and fct_refund.refunded_date <= {{ as_of_date() }}
+    group by {{ period_start('week', 'fct_refund.refunded_date') }}
+),
+
+customer_weeks as (
+    select
+        days.customer_id,
+        {{ period_start('week', 'days.ordered_date') }} as week_start,
+        max(days.ordered_date) as last_day
+    from {{ ref('int_purchase_gap') }} as days
+    group by days.customer_id, {{ period_start('week', 'days.ordered_date') }}
+),
+
+returning_customers as (
+    select
+        visits.week_start,
+        count(*) as returning_customers
+    from (
+        select
+            customer_weeks.week_start,
+            lag(customer_weeks.last_day) over (
+                partition by customer_weeks.customer_id order by customer_weeks.week_start
+            ) as last_day_before
+        from customer_weeks
+    ) as visits
+    where visits.last_day_before >= {{ add_days('visits.week_start', -window_days) }}
+    group by visits.week_start
+),
+
+registrations as (
+    select
+        {{ period_start('week', 'customers.registered_date') }} as week_start,
+        count(*) as new_members
+    from {{ ref('dim_customer') }} as customers
+    where
+        customers.is_member
+        and customers.registered_date >= {{ date_literal(var('history_from')) }}
+        and customers.registered_date <= {{ as_of_date() }}
+    group by {{ period_start('week', 'customers.registered_date') }}
+),
+
+-- Members from before the history, and those whose day of registration is not known.
+members_before as (
+    select count(*) as members
+    from {{ ref('dim_customer') }} as customers
+    where
+        customers.is_member
+        and (
+            customers.registered_date is null
+            or customers.registered_date < {{ date_literal(var('history_from')) }}
+        )
+)
+
+select
+    weeks.week_start,
+    weeks.week_end,
+    cast(
+        members_before.members
+        + sum(coalesce(registrations.new_members, 0)) over (
+            order by weeks.week_start rows between unbounded preceding and current row
+        ) as bigint
+    ) as members,
+    coalesce(registrations.new_members, 0) as new_members,
+    coalesce(sales.active_customers, 0) as active_customers,
+    coalesce(returning_customers.returning_customers, 0) as returning_customers,
+    {{ divide('coalesce(returning_customers.returning_customers, 0)', 'sales.active_customers') }}
+        as repurchase_rate,
+    coalesce(sales.orders, 0) as orders,
+    {{ money('coalesce(sales.gross_amount, 0)') }} as gross_amount,
+    {{ money('coalesce(sales.discount_amount, 0)') }} as discount_amount,
+    {{ money('coalesce(sales.net_sales, 0)') }} as net_sales,
+    {{ money('coalesce(refunds.refunded_amount, 0)') }} as refunded_amount,
+    {{ money('coalesce(sales.net_sales, 0) - coalesce(refunds.refunded_amount, 0)') }}
+        as net_revenue,
+    {{ money(divide('sales.net_sales', 'sales.orders')) }} as average_order_value,
+    {{ divide('coalesce(refunds.refunded_amount, 0)', 'sales.net_sales') }} as refund_rate,
+    {{ divide('sales.resolved_orders', 'sales.orders') }} as order_coverage,
+    {{ divide('sales.resolved_net_sales', 'sales.net_sales') }} as revenue_coverage,
+    coalesce(sales.orders - sales.resolved_orders, 0) as unresolved_orders,
+    {{ money('coalesce(sales.net_sales - sales.resolved_net_sales, 0)') }} as unresolved_net_sales,
+    '{{ var("currency") }}' as currency,
+    (
+        weeks.week_start >= {{ date_literal(var('history_from')) }}
+        and weeks.week_end <= {{ as_of_date() }}
+    ) as is_complete_week
+from weeks
+cross join members_before
+left join sales on weeks.week_start = sales.week_start
+left join refunds on weeks.week_start = refunds.week_start
+left join returning_customers on weeks.week_start = returning_customers.week_start
+left join registrations on weeks.week_start = registrations.week_start

@@ -1,0 +1,8 @@
+select
+    identifier,
+    namespace,
+    customer_id,
+    is_junk,
+    known_at,
+    updated_run_id
+from {{ source('lake', 'customer_identifier') }}

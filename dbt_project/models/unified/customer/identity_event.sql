@@ -1,0 +1,10 @@
+select
+    event_id,
+    event_type,
+    customer_id,
+    other_customer_id,
+    identifier,
+    rule_id,
+    occurred_at,
+    run_id
+from {{ source('lake', 'identity_event') }}

@@ -1,0 +1,8 @@
+select
+    staff_id,
+    store_id,
+    role,
+    status,
+    hired_on,
+    left_on
+from {{ ref('stg_staff') }}

@@ -1,0 +1,10 @@
+select
+    store_id,
+    name,
+    type,
+    province,
+    city,
+    opened_on,
+    closed_on,
+    is_derived
+from {{ ref('stg_stores') }}

@@ -1,0 +1,511 @@
+"""Runs the dbt project in this process, and writes the parts of it that follow from the contracts.
+
+What belongs here: the variables that a run gives dbt, one call of dbt with readable results, and
+the generated files of ``dbt_project``. What does not: SQL (``dbt_project``), which layer runs when
+(``orchestration``), or Spark's session (``siyu.spark``). dbt is imported inside functions: it takes
+a second, and definitions load without it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import yaml
+
+from siyu.config import REPO, Settings
+from siyu.contracts import Contract, contracts
+from siyu.paths import Paths
+from siyu.retailer import Retailer
+from siyu.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dbt.contracts.graph.manifest import Manifest
+
+PROJECT = REPO / "dbt_project"
+MANIFEST = PROJECT / "target" / "manifest.json"
+
+_SOURCE_FOLDERS = ("models", "macros", "tests", "seeds")
+_EXAMPLES = 5
+
+
+class DbtError(Exception):
+    """dbt could not run at all; the message says why. A failed test is a result, not an error."""
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """What dbt says of one model or test.
+
+    Attributes:
+        unique_id: dbt's name, such as ``model.siyu.fct_order``.
+        name: The model's or test's own name.
+        kind: ``model`` or ``test``.
+        status: ``success``, ``pass``, ``warn``, ``fail``, ``error`` or ``skipped``.
+        seconds: Wall time.
+        rows: Rows written, where the engine says.
+        failures: Rows that broke a test.
+        severity: ``ERROR`` or ``WARN`` of a test; empty for a model.
+        table: ``schema.table`` of the model, or of the model that a test judges.
+        message: dbt's sentence.
+        example_keys: Up to five keys of rows that broke a test.
+    """
+
+    unique_id: str
+    name: str
+    kind: str
+    status: str
+    seconds: float
+    rows: int | None
+    failures: int | None
+    severity: str
+    table: str
+    message: str
+    example_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DbtRun:
+    """What one call of dbt did."""
+
+    success: bool
+    results: tuple[NodeResult, ...]
+
+    @property
+    def models(self) -> tuple[NodeResult, ...]:
+        """Results of models."""
+        return tuple(result for result in self.results if result.kind == "model")
+
+    @property
+    def tests(self) -> tuple[NodeResult, ...]:
+        """Results of tests."""
+        return tuple(result for result in self.results if result.kind == "test")
+
+
+def end_of_day(day: date, timezone: str) -> datetime:
+    """The first UTC instant after a local day, without a zone."""
+    following = datetime.combine(day + timedelta(days=1), time.min, ZoneInfo(timezone))
+    return following.astimezone(UTC).replace(tzinfo=None)
+
+
+def dbt_vars(
+    retailer: Retailer,
+    as_of: date,
+    feature_dates: Sequence[date] = (),
+    run_id: str = "none",
+) -> dict[str, Any]:
+    """The variables that dbt's models read.
+
+    Args:
+        retailer: Whose data.
+        as_of: Local day to work as of.
+        feature_dates: Local days to build features for.
+        run_id: The run, for the record.
+
+    Returns:
+        Plain JSON values, by the names that ``dbt_project.yml`` lists.
+    """
+
+    def moment(day: date) -> dict[str, str]:
+        end = end_of_day(day, retailer.timezone)
+        return {"as_of_date": day.isoformat(), "as_of": end.isoformat(sep=" ")}
+
+    return {
+        **moment(as_of),
+        "feature_dates": [moment(day) for day in sorted(set(feature_dates))],
+        "history_from": retailer.history_from.isoformat(),
+        "timezone": retailer.timezone,
+        "currency": retailer.currency,
+        "point_value": retailer.point_value,
+        "identifier_types": {name: ns.type for name, ns in retailer.identifiers.items()},
+        "models": {name: task.model_dump(mode="json") for name, task in retailer.models.items()},
+        "gates": dict(retailer.gates),
+        "run_id": run_id,
+    }
+
+
+def run_dbt(
+    settings: Settings,
+    args: Sequence[str],
+    variables: Mapping[str, Any],
+    on_event: Callable[[dict[str, Any]], None] | None = None,
+) -> DbtRun:
+    """Run one dbt command in this process, such as ``["build", "--select", "tag:staging"]``.
+
+    The caller holds the writer's lock and has registered the lake; no connection to the warehouse
+    may be open in this process. On return dbt's own are closed.
+
+    Args:
+        settings: Where and with which engine.
+        args: dbt's command and its options.
+        variables: What ``dbt_vars`` gives.
+        on_event: Called with ``{name, unique_id, status}`` as each node starts and ends.
+
+    Raises:
+        DbtError: dbt could not run: the project does not parse, or the warehouse cannot be opened.
+    """
+    from dbt.cli.main import dbtRunner
+
+    paths = Paths.of(settings)
+    paths.warehouse.parent.mkdir(parents=True, exist_ok=True)
+    places = _places(settings.engine, paths.dbt / settings.engine, paths.dbt / "logs")
+    with _engine(settings, paths):
+        manifest = _parse(places)
+        callbacks = [_listener(on_event)] if on_event else []
+        said = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(
+            [*args, *places, "--vars", json.dumps(dict(variables))]
+        )
+    if said.exception is not None:
+        raise DbtError(f"dbt {' '.join(args)}: {said.exception}") from said.exception
+    results = []
+    for result in getattr(said.result, "results", ()):
+        found = _result(result, manifest)
+        if found.kind == "test" and found.status in ("fail", "warn"):
+            examples = _examples(settings, result.node, manifest)
+            found = replace(found, example_keys=examples)
+        results.append(found)
+    return DbtRun(bool(said.success), tuple(results))
+
+
+def ensure_manifest() -> Path:
+    """The manifest that definitions load; parsed first when missing or older than its sources.
+
+    Needs no warehouse, lake or environment.
+
+    Raises:
+        DbtError: the project does not parse.
+    """
+    from dbt.cli.main import dbtRunner
+
+    if MANIFEST.exists() and MANIFEST.stat().st_mtime >= _newest_source():
+        return MANIFEST
+    places = _places("duckdb", MANIFEST.parent, MANIFEST.parent)
+    said = dbtRunner().invoke(["parse", *places])
+    if said.exception is not None or not said.success:
+        raise DbtError(f"{PROJECT}: {said.exception}") from said.exception
+    # A parse that changes nothing may leave the file untouched; say that it is current.
+    MANIFEST.touch()
+    return MANIFEST
+
+
+def _newest_source() -> float:
+    files = [PROJECT / "dbt_project.yml", PROJECT / "profiles.yml"]
+    for folder in _SOURCE_FOLDERS:
+        files += [path for path in (PROJECT / folder).rglob("*") if path.is_file()]
+    return max(file.stat().st_mtime for file in files)
+
+
+def _places(engine: str, target: Path, logs: Path) -> list[str]:
+    """Options that say which engine and where dbt writes, and that keep it quiet."""
+    return [
+        "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target", engine,
+        "--target-path", str(target), "--log-path", str(logs),
+        "--log-level", "none", "--no-print", "--no-send-anonymous-usage-stats",
+    ]  # fmt: skip
+
+
+def _parse(places: Sequence[str]) -> Manifest:
+    """The project as dbt understands it, without a run's variables.
+
+    dbt throws its partial parse away whenever the variables change, and they change every run. No
+    model needs them to be understood, so the project is parsed without and run with them.
+    """
+    from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
+
+    said = dbtRunner().invoke(["parse", *places])
+    if not isinstance(said.result, Manifest):
+        raise DbtError(f"{PROJECT}: {said.exception}") from said.exception
+    return said.result
+
+
+@contextmanager
+def _engine(settings: Settings, paths: Paths) -> Iterator[None]:
+    """Have the engine ready for dbt, and let go of it afterwards."""
+    if settings.engine == "spark":
+        from siyu.spark import session
+
+        session(paths)
+        yield
+        return
+    before = os.environ.get("SIYU_WAREHOUSE_FILE")
+    os.environ["SIYU_WAREHOUSE_FILE"] = str(paths.warehouse)
+    try:
+        yield
+    finally:
+        _close_duckdb()
+        if before is None:
+            del os.environ["SIYU_WAREHOUSE_FILE"]
+        else:
+            os.environ["SIYU_WAREHOUSE_FILE"] = before
+
+
+def _close_duckdb() -> None:
+    """dbt's adapter keeps the file, and with it the lock, until told otherwise."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.adapters.factory import reset_adapters
+
+    DuckDBConnectionManager.close_all_connections()
+    reset_adapters()
+
+
+def _listener(on_event: Callable[[dict[str, Any]], None]) -> Callable[[Any], None]:
+    def listen(event: Any) -> None:
+        if event.info.name in ("NodeStart", "NodeFinished"):
+            node = event.data.node_info
+            on_event(
+                {
+                    "name": event.info.name,
+                    "unique_id": node.unique_id,
+                    "status": node.node_status,
+                }
+            )
+
+    return listen
+
+
+def _result(result: Any, manifest: Manifest) -> NodeResult:
+    node = result.node
+    rows = (result.adapter_response or {}).get("rows_affected")
+    is_test = node.resource_type == "test"
+    model = _judged(node, manifest) if is_test else node
+    return NodeResult(
+        unique_id=node.unique_id,
+        name=node.name,
+        kind=str(node.resource_type),
+        status=str(result.status),
+        seconds=float(result.execution_time),
+        rows=int(rows) if isinstance(rows, int) and rows >= 0 and not is_test else None,
+        failures=result.failures,
+        severity=str(node.config.severity).upper() if is_test else "",
+        table=f"{model.schema}.{model.name}" if model else "",
+        message=str(result.message or ""),
+    )
+
+
+def _judged(test: Any, manifest: Manifest) -> Any:
+    """The model that a test is about: the one it stands on, else the first that it reads."""
+    names = [getattr(test, "attached_node", None), *test.depends_on.nodes]
+    return next((manifest.nodes[name] for name in names if name in manifest.nodes), None)
+
+
+def _examples(settings: Settings, test: Any, manifest: Manifest) -> tuple[str, ...]:
+    """Keys of a few rows that broke a test, found by running the test's own query again.
+
+    Only the model's key columns are shown, or the few columns of a test that counts or compares.
+    The warehouse holds no direct identifier, and free text is never a key.
+    """
+    query = f"SELECT * FROM ({test.compiled_code}) AS broken LIMIT {_EXAMPLES}"
+    rows = _rows(settings, query)
+    model = _judged(test, manifest)
+    keys = _keys(model.unique_id, manifest) if model else []
+    wide = 4
+    shown = [
+        {name: row[name] for name in keys if name in row} or (row if len(row) <= wide else {})
+        for row in rows
+    ]
+    return tuple(
+        ", ".join(f"{name}={value}" for name, value in row.items()) for row in shown if row
+    )
+
+
+def _keys(model: str, manifest: Manifest) -> list[str]:
+    """Columns that a test says are unique in a model."""
+    for node in manifest.nodes.values():
+        said = getattr(node, "test_metadata", None)
+        if said is not None and getattr(node, "attached_node", None) == model:
+            if said.name == "unique_key":
+                return list(said.kwargs["columns"])
+            if said.name == "unique":
+                return [str(said.kwargs["column_name"])]
+    return []
+
+
+def _rows(settings: Settings, query: str) -> list[dict[str, Any]]:
+    if settings.engine == "spark":
+        from siyu.spark import session
+
+        found = session(Paths.of(settings)).sql(query).collect()
+        return [row.asDict() for row in found]
+    rows: list[dict[str, Any]] = Warehouse.of(settings).read(query).to_pylist()
+    return rows
+
+
+_HEADER = "# Generated from siyu/contracts by siyu.transform.write_generated; edit the contracts.\n"
+
+_LAKE_TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str, str]]]] = {
+    "customer_identifier": (
+        "Which customer each identifier belongs to, as identity resolution last decided.",
+        "客户标识映射",
+        {
+            "identifier": ("VARCHAR", "Identifier, as namespace:value", "标识"),
+            "namespace": ("VARCHAR", "Namespace of the identifier", "命名空间"),
+            "customer_id": ("VARCHAR", "Customer; empty for junk", "客户编号"),
+            "is_junk": ("BOOLEAN", "Whether the identifier stands for nobody", "是否无效标识"),
+            "known_at": ("TIMESTAMP", "When it was first known (UTC)", "首次可知时间（UTC）"),
+            "updated_run_id": ("VARCHAR", "Run that last changed the row", "最近更新的运行"),
+        },
+    ),
+    "identity_event": (
+        "What happened to customers: created, merged, split.",
+        "客户身份事件",
+        {
+            "event_id": ("VARCHAR", "Event id", "事件编号"),
+            "event_type": ("VARCHAR", "What happened", "事件类型"),
+            "customer_id": ("VARCHAR", "Customer it happened to", "客户编号"),
+            "other_customer_id": ("VARCHAR", "The other customer", "另一客户编号"),
+            "identifier": ("VARCHAR", "Identifier that caused it", "相关标识"),
+            "rule_id": ("VARCHAR", "Rule that caused it", "相关规则"),
+            "occurred_at": ("TIMESTAMP", "When (UTC)", "时间（UTC）"),
+            "run_id": ("VARCHAR", "Run that decided it", "运行编号"),
+        },
+    ),
+    "batch": (
+        "One row per batch in force: what landed, from where, and what became of its rows.",
+        "入湖批次",
+        {
+            "batch_id": ("VARCHAR", "Batch", "批次"),
+            "entity": ("VARCHAR", "Entity it belongs to", "实体"),
+            "source": ("VARCHAR", "Input it came from", "来源输入"),
+            "rows_in": ("BIGINT", "Rows that the mapping yielded", "映射产生的行数"),
+            "accepted": ("BIGINT", "Rows accepted", "接受行数"),
+            "duplicates": ("BIGINT", "Exact repeats left out", "重复行数"),
+            "quarantined": ("BIGINT", "Rows rejected", "隔离行数"),
+            "suppressed": ("BIGINT", "Rows of erased subjects left out", "抑制行数"),
+            "superseding": ("BIGINT", "Accepted rows whose key was known", "更新已有键的行数"),
+            "loaded_at": ("TIMESTAMP", "When it landed (UTC)", "入湖时间（UTC）"),
+            "complete_through": ("DATE", "Last local day it shows complete", "数据完整截止日"),
+            "run_id": ("VARCHAR", "Run that landed it", "运行编号"),
+        },
+    ),
+    "quarantine_summary": (
+        "Rows in quarantine by batch, rule and column; a row counts under each rule it broke.",
+        "隔离汇总",
+        {
+            "entity": ("VARCHAR", "Entity", "实体"),
+            "source": ("VARCHAR", "Input", "来源输入"),
+            "batch_id": ("VARCHAR", "Batch", "批次"),
+            "rule": ("VARCHAR", "Rule that was broken", "规则"),
+            "rows": ("BIGINT", "Rows that broke it", "行数"),
+        },
+    ),
+}
+
+# Entities of which staging derives rows that the source lacks; their models are written by hand.
+_DERIVED = ("orders", "products", "refunds", "stores")
+# Staging models whose rows reach a unified table one by one, which tests their key.
+_JUDGED_LATER = (
+    "campaigns", "consents", "content", "interactions", "messages", "order_lines", "points", "staff",
+)  # fmt: skip
+
+
+def generated() -> dict[Path, str]:
+    """Files of ``dbt_project`` that follow from the contracts, with what they shall hold."""
+    return {
+        PROJECT / "models" / "sources.yml": sources_yaml(),
+        PROJECT / "models" / "staging" / "lake" / "_lake.yml": staging_yaml(),
+        PROJECT / "macros" / "lake" / "contract_keys.sql": contract_keys_sql(),
+    }
+
+
+def write_generated() -> None:
+    """Write the generated files of ``dbt_project``."""
+    for file, text in generated().items():
+        file.write_text(text, "utf-8")
+
+
+def sources_yaml() -> str:
+    """dbt's sources: the views ``lake.<entity>`` and what the lake says of itself."""
+    tables = [
+        {
+            "name": entity,
+            "description": found.en,
+            "config": {"meta": {"zh": found.zh}},
+            "columns": _columns(found),
+        }
+        for entity, found in contracts().items()
+    ] + [
+        {
+            "name": name,
+            "description": en,
+            "config": {"meta": {"zh": zh}},
+            "columns": [
+                {"name": n, "data_type": t, "description": e, "config": {"meta": {"zh": z}}}
+                for n, (t, e, z) in columns.items()
+            ],
+        }
+        for name, (en, zh, columns) in _LAKE_TABLES.items()
+    ]
+    source = {
+        "name": "lake",
+        "schema": "lake",
+        "description": "Views of the lake's Delta tables, made before dbt runs.",
+        "tables": tables,
+    }
+    return _dump({"version": 2, "sources": [source]})
+
+
+def staging_yaml() -> str:
+    """Descriptions and tests of the staging models that are an entity's latest versions as such."""
+    models = []
+    for entity, found in contracts().items():
+        if entity in _DERIVED:
+            continue
+        tests: list[Any] = [{"keeps_every_key": {"arguments": {"entity": entity}}}]
+        if entity not in _JUDGED_LATER:
+            tests.append({"unique_key": {"arguments": {"columns": list(found.key)}}})
+        models.append(
+            {
+                "name": f"stg_{entity}",
+                "description": f"Latest version of each row. {found.en}",
+                "config": {"meta": {"zh": f"每行的最新版本。{found.zh}"}},
+                "data_tests": tests,
+                "columns": _columns(found),
+            }
+        )
+    return _dump({"version": 2, "models": models})
+
+
+def contract_keys_sql() -> str:
+    """A macro that gives each entity's key and version column."""
+    known = {
+        entity: {"key": list(found.key), "version": found.version}
+        for entity, found in contracts().items()
+    }
+    lines = ",\n".join(
+        f"        '{entity}': {{'key': {said['key']}, 'version': {said['version']!r}}}".replace(
+            "None", "none"
+        )
+        for entity, said in known.items()
+    )
+    return (
+        "{#- Generated from siyu/contracts by siyu.transform.write_generated; edit the contracts. -#}\n"
+        "{#- Each lake entity's key and version column. -#}\n"
+        f"{{% macro contract_keys() -%}}\n    {{{{ return({{\n{lines}\n    }}) }}}}\n"
+        "{%- endmacro %}\n"
+    )
+
+
+def _columns(found: Contract) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": column.name,
+            "data_type": column.sql_type,
+            "description": column.en,
+            "config": {"meta": {"zh": column.zh, "pii": column.pii}},
+        }
+        for column in found.lake_columns
+    ]
+
+
+def _dump(said: Mapping[str, Any]) -> str:
+    return _HEADER + yaml.safe_dump(said, allow_unicode=True, sort_keys=False, width=100)
