@@ -1,0 +1,89 @@
+"""Imports run one way: orchestration → ml, expectations → siyu; parts of siyu → its base modules."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).parents[3]
+PACKAGES = ("orchestration", "ml", "expectations", "siyu")
+STAGES = ("siyu.ingestion", "siyu.identity", "siyu.serving", "siyu.simulator")
+# Composes all the others, so it may import any of them.
+COMPOSER = "siyu.cli"
+
+MODULES = {
+    ".".join(file.relative_to(REPO).with_suffix("").parts).removesuffix(".__init__"): file
+    for package in PACKAGES
+    for file in sorted((REPO / package).rglob("*.py"))
+}
+
+
+def imported(source: str) -> set[str]:
+    """Every module that a source names in an import, wherever in the file it stands."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def forbidden(module: str) -> tuple[str, ...]:
+    """What a module may not import."""
+    if module == COMPOSER:
+        return ("dagster",)
+    package = module.partition(".")[0]
+    if package == "orchestration":
+        return (COMPOSER,)
+    if package in ("ml", "expectations"):
+        others = tuple(name for name in ("ml", "expectations") if name != package)
+        return ("dagster", "orchestration", COMPOSER, *others)
+    own = next((stage for stage in STAGES if _within(module, stage)), None)
+    stages = tuple(stage for stage in STAGES if stage != own)
+    return ("dagster", "orchestration", "ml", "expectations", COMPOSER, *stages)
+
+
+def _within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def broken(module: str, source: str) -> list[str]:
+    """The imports of a source that its place forbids."""
+    return sorted(
+        name
+        for name in imported(source)
+        if any(_within(name, package) for package in forbidden(module))
+    )
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_what_lies_below_it(module):
+    assert broken(module, MODULES[module].read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("siyu.serving.publication", "from siyu.identity import resolution"),
+        ("siyu.warehouse", "def f():\n    import dagster as dg"),
+        ("siyu.lake", "from siyu import ingestion"),
+        ("ml.training", "from expectations.runner import run"),
+        ("expectations.runner", "import orchestration.lib.gates"),
+        ("orchestration.definitions", "from siyu.cli import app"),
+    ],
+)
+def test_an_import_upwards_or_sideways_is_found(module, source):
+    assert broken(module, source)
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("orchestration.definitions", "import dagster\nfrom ml import training"),
+        ("siyu.identity.store", "from siyu.identity.resolution import resolve\nimport siyu.paths"),
+        ("siyu.cli", "from siyu import ingestion, serving\nimport expectations"),
+    ],
+)
+def test_an_import_downwards_is_fine(module, source):
+    assert broken(module, source) == []
