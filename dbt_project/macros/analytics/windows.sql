@@ -34,3 +34,11 @@
     ) as ranked
     where ranked.place = 1
 {%- endmacro %}
+
+{#-
+  An amount that halves every `half_life` days, exact to nine places, so that sums of it do not
+  depend on the order of addition.
+-#}
+{% macro decayed(expression, age, half_life) -%}
+    cast({{ expression }} * power(0.5e0, cast({{ age }} as double) / {{ half_life }}.0e0) as decimal(28, 9))
+{%- endmacro %}

@@ -1,0 +1,43 @@
+{#-
+  Several as-of dates at once. macros/lake/versions.sql says which version of a row counted at one
+  moment; these do it for every date of a run in one pass.
+-#}
+
+{#- The dates to build features for: a query of as_of_date and as_of (UTC, exclusive). -#}
+{% macro feature_dates() -%}
+    {%- for date in var('feature_dates') %}
+    select {{ date_literal(date.as_of_date) }} as as_of_date, {{ timestamp_literal(date.as_of) }} as as_of
+    union all
+    {%- endfor %}
+    select {{ date_literal(var('as_of_date')) }} as as_of_date, {{ as_of() }} as as_of
+    where 1 = 0
+{%- endmacro %}
+
+{#-
+  The first feature date whose end lies after a moment: the first on which what became known then
+  counts. Null when that is none of them. Rows that share it can be summed before they meet the
+  dates, which saves joining every row to every date.
+-#}
+{% macro first_feature_date_after(moment) -%}
+    case
+        {%- for date in var('feature_dates') | sort(attribute='as_of') %}
+        when {{ moment }} < {{ timestamp_literal(date.as_of) }} then {{ date_literal(date.as_of_date) }}
+        {%- endfor %}
+        when 1 = 0 then {{ as_of_date() }}
+    end
+{%- endmacro %}
+
+{#- The joins that look up the customer of each identifier column of a relation. -#}
+{% macro join_customers(alias, columns) -%}
+    {%- for column in columns %}
+    left join {{ ref('customer_identifier') }} as by_{{ column }}
+        on {{ alias }}.{{ column }} = by_{{ column }}.identifier
+    {%- endfor %}
+{%- endmacro %}
+
+{#- The customer of the first column, in that order, whose identifier has one. -#}
+{% macro joined_customer(columns) -%}
+    coalesce(
+        {%- for column in columns %}by_{{ column }}.customer_id{% if not loop.last %}, {% endif %}{% endfor -%}
+    )
+{%- endmacro %}

@@ -1,0 +1,112 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='insert_overwrite' if target.type == 'spark' else 'delete+insert',
+    unique_key=none if target.type == 'spark' else 'as_of_date',
+    partition_by=['as_of_date'] if target.type == 'spark' else none,
+    on_schema_change='fail'
+) }}
+-- What could be known of each customer who had bought, at the end of each as-of date. Only rows that
+-- had happened and had arrived by then count, in the version known then; customers are those that
+-- identity resolution knows now. A run replaces its own dates and leaves all others as they are.
+{#- A number of a source: 0 for a customer without rows, null on dates before the source began. -#}
+{%- macro since(start, expression) -%}
+    case when started.{{ start }} < dates.as_of then cast(coalesce({{ expression }}, 0) as double) end
+{%- endmacro %}
+select
+    purchases.customer_id,
+    purchases.as_of_date,
+    -- recency and tenure
+    cast(purchases.recency_days as double) as recency_days,
+    cast(purchases.tenure_days as double) as tenure_days,
+    cast(members.days_since_registration as double) as days_since_registration,
+    -- frequency
+    cast(purchases.order_count as double) as order_count,
+    {%- for days in [30, 60, 90, 180, 365] %}
+    cast(purchases.orders_{{ days }}d as double) as orders_{{ days }}d,
+    {%- endfor %}
+    -- money
+    cast(purchases.sales - coalesce(refunds.refunded, 0) as double) as net_revenue,
+    {%- for days in [30, 90, 365] %}
+    cast(purchases.sales_{{ days }}d - coalesce(refunds.refunded_{{ days }}d, 0) as double)
+        as net_revenue_{{ days }}d,
+    {%- endfor %}
+    {{ divide('purchases.sales', 'purchases.order_count') }} as average_order_value,
+    cast(purchases.max_order_value as double) as max_order_value,
+    cast(purchases.first_day_sales as double) as first_purchase_value,
+    cast(purchases.last_day_sales as double) as last_purchase_value,
+    -- rhythm
+    purchases.gap_mean_days,
+    purchases.gap_median_days,
+    purchases.gap_std_days,
+    cast(purchases.last_gap_days as double) as last_gap_days,
+    {{ divide('purchases.recency_days', 'purchases.gap_mean_days') }} as recency_to_gap,
+    -- trend
+    cast(purchases.orders_ewma as double) as orders_ewma,
+    cast(purchases.sales_ewma as double) as sales_ewma,
+    {{ divide('purchases.orders_90d', 'purchases.orders_180d') }} as orders_trend,
+    {{ divide('purchases.sales_90d', 'purchases.sales_180d') }} as sales_trend,
+    case
+        when {{ add_days('purchases.as_of_date', -365) }} >= {{ date_literal(var('history_from')) }}
+            then cast(purchases.orders_season_last_year as double)
+    end as orders_season_last_year,
+    -- breadth
+    {{ since('lines', 'baskets.products_365d') }} as products_365d,
+    case when started.has_categories then {{ since('lines', 'baskets.categories_365d') }} end
+        as categories_365d,
+    case when started.lines < dates.as_of then {{ divide('baskets.units_365d', 'purchases.orders_365d') }} end
+        as units_per_order_365d,
+    {{ since('stores', 'purchases.stores_365d') }} as stores_365d,
+    cast(purchases.channels_365d as double) as channels_365d,
+    -- discounts and refunds
+    {{ divide('purchases.discount_365d', 'purchases.gross_365d') }} as discount_share_365d,
+    {{ divide('purchases.discounted_orders_365d', 'purchases.orders_365d') }}
+        as discounted_order_share_365d,
+    {{ since('refunds', 'refunds.refunds_365d') }} as refunds_365d,
+    case
+        when started.refunds < dates.as_of
+            then {{ divide('coalesce(refunds.refunded_365d, 0)', 'purchases.sales_365d') }}
+    end as refunded_share_365d,
+    -- interactions
+    case when started.interactions < dates.as_of then cast(events.days_since_last_event as double) end
+        as days_since_last_event,
+    {%- for name in ['events_7d', 'events_30d', 'events_90d', 'active_days_30d', 'browses_30d', 'carts_30d', 'shares_90d'] %}
+    {{ since('interactions', 'events.' ~ name) }} as {{ name }},
+    {%- endfor %}
+    {{ since('sessions', 'events.sessions_30d') }} as sessions_30d,
+    {{ divide('events.events_30d', 'events.events_90d') }} as events_trend,
+    -- messages
+    cast(messages.days_since_last_message as double) as days_since_last_message,
+    {{ since('messages', 'messages.messages_30d') }} as messages_30d,
+    {{ since('messages', 'messages.messages_90d') }} as messages_90d,
+    -- relationship
+    {{ since('contacts', 'wecom.wecom_contacts') }} as wecom_contacts,
+    {{ since('contacts', 'wecom.wecom_deletions_90d') }} as wecom_deletions_90d,
+    cast(wecom.days_since_wecom_added as double) as days_since_wecom_added,
+    {{ since('group_members', 'chat_groups.groups') }} as wecom_groups,
+    {{ since('group_members', 'chat_groups.group_exits_90d') }} as group_exits_90d,
+    {{ since('consents', 'consents.marketing_refusals_180d') }} as marketing_refusals_180d,
+    -- loyalty
+    {{ since('points', 'points.points_balance') }} as points_balance,
+    {{ since('points', 'points.points_used_180d') }} as points_used_180d,
+    {{ since('coupons', 'coupons.coupons_open') }} as coupons_open,
+    {{ since('coupons', 'coupons.coupons_redeemed_180d') }} as coupons_redeemed_180d
+from {{ ref('purchase_features') }} as purchases
+inner join ({{ feature_dates() }}) as dates on purchases.as_of_date = dates.as_of_date
+cross join {{ ref('source_start') }} as started
+{%- for alias, model in [
+    ('members', 'member_features'),
+    ('refunds', 'refund_features'),
+    ('baskets', 'basket_features'),
+    ('events', 'interaction_features'),
+    ('messages', 'message_features'),
+    ('wecom', 'wecom_features'),
+    ('chat_groups', 'group_features'),
+    ('consents', 'consent_features'),
+    ('points', 'points_features'),
+    ('coupons', 'coupon_features'),
+] %}
+left join {{ ref(model) }} as {{ alias }}
+    on
+        purchases.customer_id = {{ alias }}.customer_id
+        and purchases.as_of_date = {{ alias }}.as_of_date
+{%- endfor %}

@@ -1,0 +1,211 @@
+"""A few hand-written rows in a real lake, so that every rule of the SQL has a row that shows it.
+
+What belongs here: landing rows given as plain values, the same way a batch lands. What does not:
+expectations about what the SQL makes of them; those are in the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from siyu.config import REPO, Settings
+from siyu.contracts import contract
+from siyu.identity.resolution import resolve
+from siyu.identity.store import IdentityStore
+from siyu.lake import Lake, Manifest, commit
+from siyu.paths import Paths
+from siyu.retailer import Retailer
+from siyu.transform import DbtRun, dbt_vars, run_dbt
+from siyu.warehouse import Warehouse
+
+Row = Mapping[str, Any]
+
+LOADED = datetime(2026, 3, 1, 1, 0)
+AS_OF = date(2026, 2, 28)
+_TYPES = {
+    "VARCHAR": pa.string(),
+    "BIGINT": pa.int64(),
+    "BOOLEAN": pa.bool_(),
+    "DATE": pa.date32(),
+    "TIMESTAMP": pa.timestamp("us"),
+    "DECIMAL(18,4)": pa.decimal128(18, 4),
+    "DECIMAL(18,8)": pa.decimal128(18, 8),
+}
+
+
+def retailer(folder: Path, mappings: Sequence[str]) -> Retailer:
+    """Settings of a made-up retailer in Shanghai that maps the entities named."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for entity in mappings:
+        (folder / f"{entity}.sql").touch()
+    return Retailer.model_validate(
+        {
+            "name": "tiny",
+            "en": "Tiny",
+            "zh": "小店",
+            "timezone": "Asia/Shanghai",
+            "currency": "CNY",
+            "history_from": date(2026, 1, 1),
+            "identifiers": {
+                "crm": {"type": "member_id"},
+                "mall": {"type": "buyer_id"},
+                "wx": {"type": "unionid"},
+                "mini": {"type": "openid"},
+                "wecom": {"type": "external_userid"},
+            },
+            "inputs": {},
+            "models": {"churn": {"horizon_days": 30}, "repurchase": {"horizon_days": 30}},
+            "folder": folder,
+        }
+    )
+
+
+def at(text: str) -> datetime:
+    """A UTC timestamp, such as ``2026-02-01 10:00``."""
+    return datetime.fromisoformat(text)
+
+
+@dataclass
+class Shop:
+    """A retailer with its lake and warehouse under one folder."""
+
+    settings: Settings
+    retailer: Retailer
+
+    @property
+    def paths(self) -> Paths:
+        return Paths.of(self.settings)
+
+    def land(self, entity: str, rows: Sequence[Row], superseding: int = 0) -> None:
+        """Land rows as one batch; columns left out are null, audit columns get sensible values."""
+        found = contract(entity)
+        columns = [column for column in found.lake_columns if column.name != "_source"]
+        batch = f"{entity}-{len(Lake(self.paths).manifests(entity))}"
+        whole = [
+            _whole(row, found.event_time) | {"_batch_id": batch, "_file": "rows", "_row": number}
+            for number, row in enumerate(rows, start=1)
+        ]
+        schema = pa.schema([(c.name, _TYPES[c.sql_type]) for c in columns])
+        known = {c.name for c in columns}
+        for row in whole:
+            assert set(row) <= known, f"{entity} has no column {set(row) - known}"
+        table = pa.Table.from_pylist(whole, schema)
+        table = table.append_column("_source", pa.array(["made-up"] * len(whole), pa.string()))
+        commit(
+            Lake(self.paths).folder(entity),
+            pa.RecordBatchReader.from_batches(table.schema, table.to_batches()),
+            Manifest(
+                batch_id=batch,
+                entity=entity,
+                source="made-up",
+                rows_in=len(whole),
+                accepted=len(whole),
+                superseding=superseding,
+                loaded_at=LOADED.replace(tzinfo=UTC),
+            ),
+        )
+
+    def register(self) -> None:
+        with Warehouse.of(self.settings).connect(read_only=False) as connection:
+            Lake(self.paths).register(connection, self.retailer)
+
+    def variables(self) -> dict[str, Any]:
+        return dbt_vars(self.retailer, AS_OF)
+
+    def build(self, layer: str) -> DbtRun:
+        """Build one layer with its tests."""
+        return run_dbt(self.settings, ["build", "--select", f"tag:{layer}"], self.variables())
+
+    def identify(self) -> None:
+        """Resolve identities from what staging says, and let the lake show them."""
+        warehouse = Warehouse.of(self.settings)
+        store = IdentityStore(self.paths)
+        store.write(
+            resolve(
+                warehouse.read("SELECT * FROM staging.stg_identifier"),
+                warehouse.read("SELECT * FROM staging.stg_identity_edge"),
+                store.previous(),
+                {},
+                ["crm"],
+                [],
+                "run-1",
+            )
+        )
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = Warehouse.of(self.settings).read(sql).to_pylist()
+        return rows
+
+    def one(self, sql: str) -> Any:
+        (row,) = self.rows(sql)
+        (value,) = row.values()
+        return value
+
+
+def shop(home: Path, mappings: Sequence[str]) -> Shop:
+    settings = Settings(
+        home=home, retailer="tiny", retailers=REPO / "retailers", engine="duckdb", as_of=None
+    )
+    return Shop(settings, retailer(home / "retailers" / "tiny", mappings))
+
+
+def _whole(row: Row, event_time: str | None) -> dict[str, Any]:
+    """A row with its local days, exact money and audit columns filled in."""
+    said = {
+        name: Decimal(str(value)) if isinstance(value, float) else value
+        for name, value in row.items()
+    }
+    for name, value in list(said.items()):
+        if name.endswith("_at") and not name.startswith("_") and value is not None:
+            said[f"{name.removesuffix('_at')}_date"] = _local(value)
+    event = said.get(event_time) if event_time else None
+    if isinstance(event, date) and not isinstance(event, datetime):
+        event = datetime(event.year, event.month, event.day)
+    said.setdefault("_event_at", event)
+    said.setdefault("_event_date", None if event is None else _local(event))
+    said.setdefault("_known_at", event or LOADED)
+    said.setdefault("_loaded_at", LOADED)
+    return said
+
+
+def _local(moment: datetime) -> date:
+    return (moment + timedelta(hours=8)).date()
+
+
+def order(order_id: str, ordered_at: str, net: float, **more: Any) -> dict[str, Any]:
+    """An order of goods worth ``net`` with nothing off."""
+    return {
+        "order_id": order_id,
+        "channel": "store",
+        "status": "completed",
+        "gross_amount": net,
+        "discount_amount": 0.0,
+        "net_amount": net,
+        "currency": "CNY",
+        "ordered_at": at(ordered_at),
+        **more,
+    }
+
+
+def line(order_id: str, line_no: int, ordered_at: str, net: float, **more: Any) -> dict[str, Any]:
+    """A line worth ``net``: one unit of product p1 unless said otherwise."""
+    return {
+        "order_id": order_id,
+        "line_no": line_no,
+        "line_type": "sale" if net >= 0 else "return",
+        "product_id": "p1",
+        "quantity": 1.0 if net >= 0 else -1.0,
+        "gross_amount": net,
+        "discount_amount": 0.0,
+        "net_amount": net,
+        "currency": "CNY",
+        "ordered_at": at(ordered_at),
+        **more,
+    }
