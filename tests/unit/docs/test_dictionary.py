@@ -27,20 +27,24 @@ def _models(folder: Path, text: str) -> Path:
     return folder
 
 
-def test_the_committed_page_is_current():
-    current = FILE.is_file() and FILE.read_text("utf-8") == dictionary()
+@pytest.fixture(scope="module")
+def page() -> str:
+    return dictionary()
+
+
+def test_the_committed_page_is_current(page):
+    current = FILE.is_file() and FILE.read_text("utf-8") == page
     assert current, f"{FILE.name} is out of date: run `siyu docs` and commit it"
 
 
 @pytest.mark.parametrize("entity", contracts())
-def test_every_stored_column_of_an_entity_is_in_its_section(entity):
-    section = dictionary().split(f"### {entity}\n")[1].split("\n### ")[0]
+def test_every_stored_column_of_an_entity_is_in_its_section(page, entity):
+    section = page.split(f"### {entity}\n")[1].split("\n### ")[0]
     stored = [column.name for column in contracts()[entity].lake_columns if column.origin]
     assert [name for name in stored if f"`{name}`" not in section] == []
 
 
-def test_references_lead_to_sections_of_the_page():
-    page = dictionary()
+def test_references_lead_to_sections_of_the_page(page):
     targets = {ref.entity for found in contracts().values() for ref in found.references}
     assert [name for name in targets if f"\n### {name}\n" not in page] == []
 
@@ -70,6 +74,6 @@ def test_what_is_not_described_is_named_with_its_file(tmp_path, fault, said):
         read_models(folder)
 
 
-def test_the_page_is_written_where_it_is_asked_for(tmp_path):
+def test_the_page_is_written_where_it_is_asked_for(page, tmp_path):
     file = write(tmp_path / "page.md")
-    assert file.read_text("utf-8") == dictionary()
+    assert file.read_text("utf-8") == page
