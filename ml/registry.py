@@ -1,0 +1,260 @@
+"""MLflow: keeping trainings, models and which model is in use.
+
+What belongs here: every call to MLflow, behind names of our own. What does not: deciding what is
+good (``ml.promotion``). By default runs lie in SQLite and artefacts in files under the home folder;
+``MLFLOW_TRACKING_URI`` overrides both. Imports of MLflow are inside functions: it takes seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml import predictor as predictor_module
+from ml.predictor import Predictor, load, save
+from siyu.paths import Paths
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+_MODEL = "model"
+_LOCAL_UI = "http://127.0.0.1:5000"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run of an experiment.
+
+    Attributes:
+        name: Shown in MLflow.
+        metrics: Numbers by name; those that are not finite are left out.
+        params: Settings by name.
+        tags: Facts by name.
+        predictor: The model, where the run has one to keep.
+        figures: Figures by file name.
+        texts: Text artefacts by file name.
+    """
+
+    name: str
+    metrics: Mapping[str, float]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    predictor: Predictor | None = None
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LoggedRun:
+    """A run that MLflow keeps.
+
+    Attributes:
+        run_id: Its id.
+        url: Where a person looks at it.
+        model_uri: The model logged with it, or None.
+    """
+
+    run_id: str
+    url: str
+    model_uri: str | None
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """One version in the model registry.
+
+    Attributes:
+        name: Registered name.
+        version: Its number.
+        run_id: Run that trained it.
+        tags: Facts about the version.
+    """
+
+    name: str
+    version: int
+    run_id: str
+    tags: Mapping[str, str]
+
+    @property
+    def uri(self) -> str:
+        """What MLflow loads it by."""
+        return f"models:/{self.name}/{self.version}"
+
+
+class Registry:
+    """MLflow's tracking store and model registry of one home folder."""
+
+    def __init__(self, paths: Paths, env: Mapping[str, str] | None = None) -> None:
+        env = os.environ if env is None else env
+        self._folder = paths.mlflow
+        self._remote = env.get("MLFLOW_TRACKING_URI") or None
+        self._uri = self._remote or f"sqlite:///{self._folder / 'mlflow.db'}"
+
+    def log_run(self, experiment: str, record: RunRecord) -> LoggedRun:
+        """Keep one finished run; one that fails on the way is marked so and can be told apart."""
+        mlflow, client = self._open()
+        run = client.create_run(
+            self._experiment(client, experiment), run_name=record.name, tags=dict(record.tags)
+        )
+        run_id: str = run.info.run_id
+        try:
+            self._log(client, run_id, record)
+            model_uri = None
+            if record.predictor is not None:
+                model_uri = _log_model(mlflow, run_id, record.predictor)
+        except BaseException:
+            client.set_terminated(run_id, status="FAILED")
+            raise
+        client.set_terminated(run_id)
+        url = f"{self._ui()}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
+        return LoggedRun(run_id, url, model_uri)
+
+    def register(self, name: str, run: LoggedRun, tags: Mapping[str, str]) -> RegisteredModel:
+        """Make a run's model the challenger of that name."""
+        if run.model_uri is None:
+            raise ValueError(f"run {run.run_id} has no model to register as {name}")
+        _, client = self._open()
+        if not client.search_registered_models(f"name = '{name}'"):
+            client.create_registered_model(name)
+        made = client.create_model_version(
+            name, source=run.model_uri, run_id=run.run_id, tags=dict(tags)
+        )
+        client.set_registered_model_alias(name, CHALLENGER, made.version)
+        return _registered(made, tags)
+
+    def promote(self, model: RegisteredModel) -> None:
+        """Make a version the champion; it is no challenger any more."""
+        _, client = self._open()
+        client.set_registered_model_alias(model.name, CHAMPION, str(model.version))
+        client.delete_registered_model_alias(model.name, CHALLENGER)
+
+    def champion(self, name: str) -> RegisteredModel | None:
+        """The version in use, or None."""
+        mlflow, client = self._open()
+        try:
+            found = client.get_model_version_by_alias(name, CHAMPION)
+        except mlflow.exceptions.MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+        return _registered(found, found.tags)
+
+    def newest(self, name: str) -> RegisteredModel | None:
+        """The version registered last, promoted or not, or None."""
+        _, client = self._open()
+        found = client.search_model_versions(f"name = '{name}'")
+        models = [_registered(version, version.tags) for version in found]
+        return max(models, key=lambda model: model.version, default=None)
+
+    def load(self, model: RegisteredModel) -> Predictor:
+        """The predictor of a version."""
+        mlflow, _ = self._open()
+        with tempfile.TemporaryDirectory() as folder:
+            found = mlflow.artifacts.download_artifacts(
+                artifact_uri=f"{model.uri}/artifacts/{_MODEL}", dst_path=folder
+            )
+            return load(Path(found))
+
+    def _open(self) -> tuple[Any, Any]:
+        """MLflow, pointed at our store, and a client of it."""
+        # Read at import: no usage reports, no bars among the logs.
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        import mlflow
+
+        for name in ("alembic", "mlflow"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        if self._remote is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        mlflow.set_tracking_uri(self._uri)
+        mlflow.set_registry_uri(self._uri)
+        return mlflow, mlflow.MlflowClient()
+
+    def _experiment(self, client: Any, name: str) -> str:
+        found = client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        local = (self._folder / "artifacts").as_uri() if self._remote is None else None
+        return str(client.create_experiment(name, artifact_location=local))
+
+    def _log(self, client: Any, run_id: str, record: RunRecord) -> None:
+        from mlflow.entities import Metric, Param
+
+        finite = {name: value for name, value in record.metrics.items() if value == value}
+        client.log_batch(
+            run_id,
+            metrics=[Metric(name, value, 0, 0) for name, value in finite.items()],
+            params=[Param(name, str(value)) for name, value in record.params.items()],
+        )
+        for file, figure in record.figures.items():
+            client.log_figure(run_id, figure, f"plots/{file}")
+        for file, text in record.texts.items():
+            client.log_text(run_id, text, file)
+
+    def _ui(self) -> str:
+        remote = self._remote or ""
+        return remote.rstrip("/") if remote.startswith("http") else _LOCAL_UI
+
+
+def _log_model(mlflow: Any, run_id: str, predictor: Predictor) -> str:
+    """Log a predictor as a model that stands on its own; returns its URI."""
+    with _model_files(predictor) as folder, mlflow.start_run(run_id=run_id):
+        logged = mlflow.pyfunc.log_model(
+            name=_MODEL,
+            python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+            artifacts={_MODEL: str(folder / _MODEL)},
+            code_paths=[str(folder / "ml")],
+            signature=_signature(predictor),
+            pip_requirements=_requirements(),
+        )
+    return str(logged.model_uri)
+
+
+@contextmanager
+def _model_files(predictor: Predictor) -> Iterator[Path]:
+    """A folder with the model's files and the code they need."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / _MODEL).mkdir()
+        save(predictor, folder / _MODEL)
+        (folder / "ml").mkdir()
+        (folder / "ml" / "__init__.py").touch()
+        shutil.copy(str(predictor_module.__file__), folder / "ml" / "predictor.py")
+        yield folder
+
+
+def _signature(predictor: Predictor) -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    return ModelSignature(
+        inputs=Schema([ColSpec("double", name) for name in predictor.features]),
+        outputs=Schema([ColSpec("double")]),
+    )
+
+
+def _requirements() -> list[str]:
+    """What loading needs, at the versions that trained it."""
+    from importlib.metadata import version
+
+    names = ("mlflow", "numpy", "pandas", "xgboost-cpu")
+    return [f"{name}=={version(name)}" for name in names]
+
+
+def _registered(version: Any, tags: Mapping[str, str]) -> RegisteredModel:
+    return RegisteredModel(version.name, int(version.version), str(version.run_id), dict(tags))
+
+
+def as_of_of(model: RegisteredModel) -> date:
+    """The day a version was trained as of."""
+    return date.fromisoformat(model.tags["as_of"])
