@@ -1,0 +1,165 @@
+"""Great Expectations, kept in one place: what it is given and what comes back.
+
+What belongs here: building batches (pandas, or DuckDB through SQLAlchemy), running one suite over
+one batch, and reading its answers. What does not: which rules there are, when a table is too large
+for pandas, or what a result means for the pipeline (``expectations.runner``).
+
+Great Expectations is imported inside functions: it takes seconds, and Dagster loads this package
+whenever it loads definitions. Its analytics are off, its context lives in memory, it draws no
+progress bars, and its log is silenced: it prints whole tracebacks, and those may quote data.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from expectations.rules import Rule
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from great_expectations.data_context.data_context.abstract_data_context import (
+        AbstractDataContext,
+    )
+    from great_expectations.datasource.fluent.interfaces import Batch
+
+_RULE = "rule"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What Great Expectations said of one rule.
+
+    Attributes:
+        success: Whether the rule held; None when it could not be evaluated.
+        broken_rows: Rows that broke it, where it counts rows.
+        observed: The value it saw, where it is a number.
+    """
+
+    success: bool | None
+    broken_rows: int | None = None
+    observed: int | float | None = None
+
+
+def judge_frame(frame: pd.DataFrame, rules: Sequence[Rule]) -> dict[str, Answer]:
+    """Answers by rule id, for rows in memory."""
+    with _context() as context:
+        return _validate(context.data_sources.pandas_default.read_dataframe(frame), rules)
+
+
+def judge_query(
+    connection: duckdb.DuckDBPyConnection, query: str, rules: Sequence[Rule]
+) -> dict[str, Answer]:
+    """Answers by rule id, for the rows of a query that DuckDB evaluates.
+
+    Great Expectations gathers all counts of a suite into one statement, so that many rules cost
+    one scan.
+    """
+    from sqlalchemy.pool import StaticPool
+
+    # Handed on to SQLAlchemy; the type stub of add_sql does not list it.
+    handle: dict[str, Any] = {
+        "kwargs": {"creator": lambda: _borrowed(connection), "poolclass": StaticPool}
+    }
+    with _context() as context:
+        source = context.data_sources.add_sql(
+            "warehouse", connection_string="duckdb:///:memory:", **handle
+        )
+        asset = source.add_query_asset("rows", query=query)
+        return _validate(asset.add_batch_definition_whole_table("whole").get_batch(), rules)
+
+
+def _borrowed(connection: duckdb.DuckDBPyConnection) -> Any:
+    """The caller's connection in the form SQLAlchemy drives, without its transactions.
+
+    A handle of our own could not be opened: DuckDB refuses a second configuration of one file in
+    one process. And Great Expectations reads a result after giving the connection back, when
+    SQLAlchemy's rollback would have emptied it; its list of databases where it holds on to the
+    connection is private and lacks DuckDB. Every statement is a single SELECT, so there is nothing
+    to commit or to roll back, and closing is the caller's business.
+    """
+    from duckdb_engine import ConnectionWrapper
+
+    class Borrowed(ConnectionWrapper):
+        def begin(self) -> None:
+            """Statements commit by themselves."""
+
+        def commit(self) -> None:
+            """Statements commit by themselves."""
+
+        def rollback(self) -> None:
+            """Nothing is written."""
+
+        def close(self) -> None:
+            """The caller opened it."""
+
+    return Borrowed(connection)
+
+
+@contextmanager
+def _context() -> Iterator[AbstractDataContext]:
+    # Before the import: Great Expectations reads it then.
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    log = logging.getLogger("great_expectations")
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        yield context
+    finally:
+        log.setLevel(level)
+
+
+def _validate(batch: Batch, rules: Sequence[Rule]) -> dict[str, Answer]:
+    import great_expectations as gx
+    import great_expectations.expectations as gxe
+
+    suite = gx.ExpectationSuite(
+        name="suite",
+        expectations=[
+            getattr(gxe, rule.expectation)(**rule.arguments, meta={_RULE: rule.id})
+            for rule in rules
+        ],
+    )
+    # No examples: they quote the values themselves. The runner asks for keys instead.
+    found = batch.validate(
+        suite, result_format={"result_format": "BASIC", "partial_unexpected_count": 0}
+    )
+    # The results come in an order of their own; one that cannot be told apart answers nothing.
+    return {
+        result.expectation_config.meta[_RULE]: _answer(
+            result.success, result.result, result.exception_info
+        )
+        for result in found.results
+        if result.expectation_config is not None and result.expectation_config.meta
+    }
+
+
+def _answer(
+    success: bool | None, result: Mapping[str, Any], exception: Mapping[str, Any] | None
+) -> Answer:
+    if _raised(exception or {}):
+        return Answer(None)
+    observed = result.get("observed_value")
+    return Answer(
+        success,
+        result.get("unexpected_count"),
+        observed if isinstance(observed, int | float) else None,
+    )
+
+
+def _raised(exception: Mapping[str, Any]) -> bool:
+    """Whether anything was raised; the mapping is flat, or has one entry per metric."""
+    return bool(exception.get("raised_exception")) or any(
+        isinstance(entry, Mapping) and entry.get("raised_exception") for entry in exception.values()
+    )

@@ -1,0 +1,117 @@
+"""Suites of the lake: one per canonical entity, generated from its contract.
+
+What belongs here: what must hold of a landed entity and of the manifests that landed it. What does
+not: references between entities and anything derived (``expectations.suites.unified``, dbt tests).
+Landing already refuses a row that breaks its contract; these suites hold the table to it whatever
+wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from expectations.rules import (
+    Rule,
+    Suite,
+    between,
+    columns,
+    filled,
+    literal,
+    measured,
+    never,
+    no_rows,
+    one_of,
+    row_count,
+)
+from siyu.contracts import Column, Contract
+from siyu.retailer import Retailer
+
+# Clocks of source systems run ahead, and a day's file may be stamped at its end.
+_FUTURE = "INTERVAL 1 DAY"
+
+
+def lake_suite(contract: Contract, retailer: Retailer) -> Suite:
+    """What the entity's table must satisfy for this retailer."""
+    table = f"lake.{contract.entity}"
+    if contract.entity not in retailer.mappings:
+        why = f"{retailer.name} has no {contract.entity}.sql"
+        return Suite(table, contract.key, (no_rows(why), _columns(contract)))
+    return Suite(table, contract.key, tuple(_rules(contract, retailer)))
+
+
+def _rules(contract: Contract, retailer: Retailer) -> Iterator[Rule]:
+    yield row_count(retailer.entity(contract.entity).min_rows)
+    yield _columns(contract)
+    yield from filled(*(column.name for column in contract.lake_columns if column.required))
+    for column in contract.columns:
+        yield from _column_rules(column)
+    yield from _event_rules(contract, retailer)
+    yield from _manifest_rules(contract, retailer)
+
+
+def _columns(contract: Contract) -> Rule:
+    return columns(column.name for column in contract.lake_columns)
+
+
+def _column_rules(column: Column) -> Iterator[Rule]:
+    if column.values:
+        yield one_of(column.name, column.values)
+    if column.min is not None or column.max is not None:
+        yield between(column.name, column.min, column.max)
+    if column.kind is not None:
+        token = f"{column.name}_token"
+        yield never(
+            f"{token}_is_token",
+            f"{token} holds tokens, never the value itself",
+            f"NOT regexp_full_match({token}, '[a-z_]+:[0-9a-f]{{32}}')",
+        )
+    if column.type == "identifier":
+        yield never(
+            f"{column.name}_namespaced",
+            f"{column.name} begins with its namespace and a colon",
+            f"NOT contains({column.name}, ':')",
+        )
+
+
+def _event_rules(contract: Contract, retailer: Retailer) -> Iterator[Rule]:
+    if contract.event_time is None:
+        return
+    first, last = retailer.history_from, retailer.history_to
+    outside = f"_event_date < DATE '{first}'" + (f" OR _event_date > DATE '{last}'" if last else "")
+    yield never(
+        "event_in_history",
+        f"events lie from {first} on" + (f" to {last}" if last else ""),
+        outside,
+    )
+    yield never(
+        "event_not_in_future",
+        "no event lies more than a day after its row was landed",
+        f"_event_at > _loaded_at + {_FUTURE}",
+    )
+
+
+def _manifest_rules(contract: Contract, retailer: Retailer) -> Iterator[Rule]:
+    batches = f"FROM lake.batch WHERE entity = {literal(contract.entity)}"
+    share = retailer.entity(contract.entity).max_quarantined_share
+    yield measured(
+        "quarantined_share",
+        f"at most {share:.2%} of the rows that came in are quarantined",
+        f"(SELECT sum(quarantined) / sum(rows_in) {batches})",
+        most=share,
+    )
+    yield measured(
+        "batches_account",
+        "in every batch, rows in are accepted, duplicate, quarantined or suppressed",
+        f"(SELECT coalesce(sum(abs(rows_in - accepted - duplicates - quarantined - suppressed)), 0)"
+        f" {batches})",
+        most=0,
+    )
+    required = sorted(name for name, source in retailer.inputs.items() if source.required)
+    if required:
+        yield measured(
+            "complete_through_said",
+            f"batches of {', '.join(required)} say through which day they are complete",
+            f"(SELECT count(*) {batches} AND complete_through IS NULL"
+            f" AND source IN ({', '.join(map(literal, required))}))",
+            most=0,
+        )
