@@ -55,6 +55,10 @@ class Input(_Data):
         complete_through: Last local day the source is complete for, where the retailer knows it;
             otherwise the day before the last event seen.
         required: Whether ``as_of`` waits for this input.
+        lookup: Read in full beside the other inputs of a mapping, for small code lists; when its
+            files change, what was mapped with them is mapped anew.
+        settle_seconds: Age below which a file is taken to be still growing, for drops that are not
+            atomic.
     """
 
     connector: Literal["files"] = "files"
@@ -64,6 +68,8 @@ class Input(_Data):
     options: Mapping[str, str | bool | int] = {}
     complete_through: date | None = None
     required: bool = False
+    lookup: bool = False
+    settle_seconds: int = Field(default=0, ge=0)
     en: str = ""
 
 

@@ -1,0 +1,19 @@
+"""Ingestion: source files to lake, vault and quarantine.
+
+What belongs here: connectors, readers, mapping, row rules, landing, retraction, and the check of a
+new retailer's folder. What does not: anything that needs more than one row (dbt), and reading the
+lake (``siyu.lake``).
+"""
+
+from siyu.ingestion.errors import AccountingError, InputError, LandingError
+from siyu.ingestion.landing import LandingReport, land_entity
+from siyu.ingestion.quarantine import open_quarantine
+
+__all__ = [
+    "AccountingError",
+    "InputError",
+    "LandingError",
+    "LandingReport",
+    "land_entity",
+    "open_quarantine",
+]

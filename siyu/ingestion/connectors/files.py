@@ -1,0 +1,123 @@
+"""Files on this machine, named by a path or a glob.
+
+What belongs here: finding files, leaving those alone that are still being written, and hashing
+them. What does not: what is in them.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from siyu.config import Settings
+from siyu.ingestion.errors import InputError
+from siyu.retailer import Input, RetailerError, fill
+
+_UNFINISHED = (".partial", ".tmp", ".part", ".filepart", ".crdownload", "~")
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file as it was when it was hashed.
+
+    Attributes:
+        path: Where it lies.
+        name: Its name relative to the input's root.
+        sha256: Hash of its bytes.
+        bytes: Its size.
+    """
+
+    path: Path
+    name: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a connector found.
+
+    Attributes:
+        location: Where it looked.
+        files: Files to read, by name.
+        waiting: Names of files left for later, because they are still being written.
+    """
+
+    location: str
+    files: tuple[SourceFile, ...]
+    waiting: tuple[str, ...] = ()
+
+
+def find_files(name: str, source: Input, settings: Settings, now: datetime) -> Found:
+    """Find and hash the files of an input.
+
+    Args:
+        name: The input, for messages.
+        source: Its settings.
+        settings: Fills the variables of the location.
+        now: The wall clock, for ``settle_seconds``.
+
+    Raises:
+        InputError: a variable is not set, or a file cannot be read.
+    """
+    try:
+        location = fill(source.location, settings)
+    except RetailerError as error:
+        raise InputError(f"input {name}: {error}") from None
+    root = _root(location)
+    files: list[SourceFile] = []
+    waiting: list[str] = []
+    for path in sorted(root.glob(Path(location).relative_to(root).as_posix())):
+        relative = path.relative_to(root).as_posix()
+        if path.is_dir():
+            if not glob.has_magic(location):
+                raise InputError(
+                    f"input {name}: {path} is a folder; name its files with a glob such as "
+                    f"{location.rstrip('/')}/*.{source.format}"
+                )
+            continue
+        if is_unfinished(path, source.settle_seconds, now):
+            waiting.append(relative)
+            continue
+        hashed = _hashed(name, path, relative)
+        if hashed is None:
+            waiting.append(relative)
+        else:
+            files.append(hashed)
+    return Found(location, tuple(files), tuple(waiting))
+
+
+def is_unfinished(path: Path, settle_seconds: int, now: datetime) -> bool:
+    """Whether a file is still being written, by its name or by its age."""
+    if path.name.endswith(_UNFINISHED) or path.name.startswith("."):
+        return True
+    changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return settle_seconds > 0 and now - changed < timedelta(seconds=settle_seconds)
+
+
+def _root(location: str) -> Path:
+    """The folder above the first part of a location that holds a wildcard, or above the file."""
+    root = Path(location)
+    while glob.has_magic(str(root)):
+        root = root.parent
+    return root if glob.has_magic(location) else root.parent
+
+
+def _hashed(name: str, path: Path, relative: str) -> SourceFile | None:
+    """The file with its hash, or None when it changed while it was read."""
+    try:
+        before = path.stat()
+        with path.open("rb") as opened:
+            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+        after = path.stat()
+    except OSError as error:
+        raise InputError(
+            f"input {name}: {path} cannot be read ({error.strerror}); give the user that runs "
+            "siyu the right to read it, or move it away"
+        ) from None
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        return None
+    return SourceFile(path, relative, sha256, after.st_size)

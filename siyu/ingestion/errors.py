@@ -1,0 +1,64 @@
+"""What can stop an input from landing, said so that a person can mend it.
+
+What belongs here: the exceptions of this package, and the one place that turns an engine's error
+into words without a value of the data in them. What does not: faults of single rows, which go to
+quarantine (``rules``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import duckdb
+
+if TYPE_CHECKING:
+    from siyu.ingestion.landing import LandingReport
+
+# These speak of names and types only. Any other engine error may quote the data.
+_ABOUT_NAMES = (
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ParserException,
+    duckdb.SyntaxException,
+)
+
+
+class InputError(Exception):
+    """One input cannot land; names the file or SQL, what was expected and found, what to do."""
+
+
+class AccountingError(Exception):
+    """Rows in and rows out of a landing do not add up; nothing was committed."""
+
+
+class LandingError(Exception):
+    """Some inputs of an entity could not land; the others did.
+
+    Attributes:
+        errors: The fault by input.
+        reports: What the other inputs did.
+    """
+
+    def __init__(
+        self, entity: str, errors: Mapping[str, InputError], reports: Sequence[LandingReport]
+    ) -> None:
+        self.entity = entity
+        self.errors = dict(errors)
+        self.reports = tuple(reports)
+        super().__init__(
+            "; ".join(f"{entity} from {name}: {error}" for name, error in self.errors.items())
+        )
+
+
+def explained(error: duckdb.Error) -> str:
+    """An engine's error without any value of the data.
+
+    Conversion errors quote the value that could not be converted, which may be a phone number, so
+    only the kind of error and the column are kept.
+    """
+    if isinstance(error, _ABOUT_NAMES):
+        return " ".join(str(error).split())
+    column = re.search(r"casting from source column (\w+)", str(error))
+    return type(error).__name__ + (f" in column {column.group(1)}" if column else "")

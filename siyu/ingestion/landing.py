@@ -1,0 +1,712 @@
+"""Landing: source files become rows of an entity's Delta table, in one commit per input.
+
+A file is read once under one contract and one mapping. What is rejected goes to quarantine, what is
+direct to the vault; both are written before the commit, and writing them again changes nothing, so
+a landing may be killed anywhere and run again.
+
+What belongs here: the order of the steps, and the SQL that ties them. What does not: reading files
+(``readers``), rules on rows (``rules``), or anything across entities (dbt).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from siyu.config import Settings
+from siyu.contracts import Contract, LakeColumn, contract
+from siyu.ingestion.connectors import CONNECTORS, Found, SourceFile
+from siyu.ingestion.errors import AccountingError, InputError, LandingError, explained
+from siyu.ingestion.mapping import MappingSql, create_macros, load_mapping, mapping_sha256
+from siyu.ingestion.quarantine import quarantine
+from siyu.ingestion.readers import MALFORMED, bind_empty, bind_files, create_malformed
+from siyu.ingestion.rules import MALFORMED_RECORD, cast, is_broken, row_rules, violations
+from siyu.ingestion.scrub import scrubbed
+from siyu.lake import Lake, Ledger, Manifest, ManifestFile, commit, dumps, identifier, literal
+from siyu.paths import Paths
+from siyu.retailer import Retailer
+from siyu.vault import Tokenised, Vault
+
+_PASSED_THROUGH = ("_file", "_row")
+_KNOWN_AT = "_known_at"
+_ROWS_AT_ONCE = 100_000
+
+
+@dataclass(frozen=True)
+class LandingReport:
+    """What landing one input did.
+
+    Attributes:
+        entity: The entity.
+        source: The input; empty when the retailer has no mapping for the entity.
+        outcome: ``landed``, ``unchanged`` (nothing new), ``no_files`` or ``no_mapping``.
+        reason: The same in words.
+        manifest: What was committed, when something was.
+        waiting: Files left for later, because they are still being written.
+        warnings: What a person should know though it stopped nothing.
+        seconds: How long it took.
+    """
+
+    entity: str
+    source: str
+    outcome: Literal["landed", "unchanged", "no_files", "no_mapping"]
+    reason: str
+    manifest: Manifest | None = None
+    waiting: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What landing one entity works with."""
+
+    settings: Settings
+    retailer: Retailer
+    entity: Contract
+    mapping: MappingSql
+    found: Mapping[str, Found]
+    run_id: str
+    now: datetime
+
+    @cached_property
+    def paths(self) -> Paths:
+        """The retailer's places."""
+        return Paths.of(self.settings)
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The retailer's lake."""
+        return Lake(self.paths)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What the entity's table holds."""
+        return self.lake.ledger(self.entity.entity)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which files of an input to land, and what they stand in for.
+
+    Attributes:
+        files: To be read, by name.
+        known_at: When each file's rows became known, by hash; absent in a backfill.
+        mapping_sha256: Hash of what maps them.
+        replaces: Batches that the commit takes out.
+        warnings: What a person should know.
+    """
+
+    files: tuple[SourceFile, ...]
+    known_at: Mapping[str, datetime]
+    mapping_sha256: str
+    replaces: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass
+class _Counts:
+    """Rows of a batch by what became of them."""
+
+    rows_in: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+    suppressed: int = 0
+    superseding: int = 0
+    event_min: datetime | None = None
+    event_max: datetime | None = None
+    last_day: date | None = None
+
+    def require_balance(self, where: str) -> None:
+        out = self.accepted + self.duplicates + self.quarantined + self.suppressed
+        if self.rows_in != out:
+            raise AccountingError(
+                f"{where}: {self.rows_in} rows in, but {self.accepted} accepted + "
+                f"{self.duplicates} duplicates + {self.quarantined} quarantined + "
+                f"{self.suppressed} suppressed = {out}; nothing was committed; report this"
+            )
+
+
+def land_entity(
+    settings: Settings, retailer: Retailer, entity: str, run_id: str, now: datetime
+) -> list[LandingReport]:
+    """Land what is new of every input that feeds an entity.
+
+    Args:
+        settings: Where things lie.
+        retailer: Its inputs and mappings.
+        entity: Name of the contract.
+        run_id: The run, for the manifest.
+        now: The wall clock, with its zone; rows get it as ``_loaded_at``.
+
+    Returns:
+        One report per input, or a single one when the retailer has no mapping for the entity.
+
+    Raises:
+        LandingError: some inputs could not land; those that could did.
+        AccountingError: rows in and out do not add up.
+    """
+    if now.tzinfo is None:
+        raise ValueError("now needs its zone")
+    if entity not in retailer.mappings:
+        reason = "retailer has no mapping for this entity"
+        return [LandingReport(entity, "", "no_mapping", reason)]
+    try:
+        mapping = load_mapping(retailer, entity)
+    except InputError as error:
+        raise LandingError(entity, {f"{entity}.sql": error}, ()) from None
+    found, errors = _find(settings, retailer, mapping, now)
+    job = Job(settings, retailer, contract(entity), mapping, found, run_id, now.astimezone(UTC))
+    reports: list[LandingReport] = []
+    for source in mapping.inputs:
+        needed = {source, *mapping.lookups} & set(errors)
+        if needed:
+            continue
+        try:
+            reports.append(_land_input(job, source))
+        except InputError as error:
+            errors[source] = error
+    if errors:
+        raise LandingError(entity, errors, reports)
+    return reports
+
+
+def _find(
+    settings: Settings, retailer: Retailer, mapping: MappingSql, now: datetime
+) -> tuple[dict[str, Found], dict[str, InputError]]:
+    """Files of every input that a mapping reads, and the inputs whose files cannot be read."""
+    found: dict[str, Found] = {}
+    errors: dict[str, InputError] = {}
+    for name in (*mapping.inputs, *mapping.lookups):
+        source = retailer.inputs[name]
+        try:
+            found[name] = CONNECTORS[source.connector](name, source, settings, now)
+        except InputError as error:
+            errors[name] = error
+            found[name] = Found(source.location, ())
+    return found, errors
+
+
+def _land_input(job: Job, source: str) -> LandingReport:
+    started = time.monotonic()
+    found = job.found[source]
+    if not found.files:
+        reason = f"no file at {found.location}" + (
+            f"; left for later: {', '.join(found.waiting)}" if found.waiting else ""
+        )
+        return LandingReport(job.entity.entity, source, "no_files", reason, waiting=found.waiting)
+    plan = _plan(job, source)
+    if not plan.files:
+        return LandingReport(
+            job.entity.entity, source, "unchanged", "every file has landed already",
+            waiting=found.waiting, warnings=plan.warnings,
+        )  # fmt: skip
+    with scratch(job.paths) as connection:
+        manifest = _Landing(connection, job, source, plan).run()
+    return LandingReport(
+        job.entity.entity, source, "landed", f"{len(plan.files)} files landed", manifest,
+        found.waiting, plan.warnings, time.monotonic() - started,
+    )  # fmt: skip
+
+
+def _plan(job: Job, source: str) -> Plan:
+    """Decide which files to read: new ones, and those that another mapping or contract read."""
+    lookups = [file.sha256 for name in job.mapping.lookups for file in job.found[name].files]
+    mapped = mapping_sha256(job.retailer, job.entity.entity, source, job.mapping, lookups)
+    active = [manifest for manifest in job.ledger.active if manifest.source == source]
+    current = [
+        manifest for manifest in active
+        if (manifest.contract_sha256, manifest.mapping_sha256) == (job.entity.sha256, mapped)
+    ]  # fmt: skip
+    offered = {file.sha256: file for file in reversed(job.found[source].files)}
+    withheld = {sha256 for name, sha256 in job.ledger.withheld if name == source}
+    stale = [manifest for manifest in active if manifest not in current]
+    replaced = [m for m in stale if all(file.sha256 in offered for file in m.files)]
+    kept = [manifest for manifest in stale if manifest not in replaced]
+    done = {file.sha256 for manifest in (*current, *kept) for file in manifest.files} | withheld
+    files = sorted(
+        (file for sha256, file in offered.items() if sha256 not in done), key=lambda f: f.name
+    )
+    warnings = [
+        f"batch {manifest.batch_id} keeps its earlier mapping: not all of its files are still at "
+        f"{job.found[source].location}"
+        for manifest in kept
+    ]
+    warnings += [
+        f"{file.name} stays out: it was retracted and has not changed since"
+        for sha256, file in offered.items()
+        if sha256 in withheld
+    ]
+    return Plan(
+        tuple(files), _known_at(job, source, files, backfill=not active), mapped,
+        tuple(manifest.batch_id for manifest in replaced), tuple(warnings),
+    )  # fmt: skip
+
+
+def _known_at(
+    job: Job, source: str, files: Sequence[SourceFile], backfill: bool
+) -> dict[str, datetime]:
+    """When each file first landed; files of a backfill are absent, also when mapped again."""
+    first: dict[str, datetime | None] = {}
+    for manifest in job.ledger.manifests:
+        if manifest.source == source and manifest.kind == "landing":
+            for file in manifest.files:
+                first.setdefault(file.sha256, file.known_at)
+    fresh = None if backfill else job.now
+    known = {file.sha256: first.get(file.sha256, fresh) for file in files}
+    return {sha256: at for sha256, at in known.items() if at is not None}
+
+
+@contextmanager
+def scratch(paths: Paths) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection in memory for one landing; what does not fit spills, encrypted, to disk."""
+    spill = paths.root / "tmp"
+    spill.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET temp_file_encryption = true")
+        connection.execute(f"SET temp_directory = {literal(str(spill))}")
+        yield connection
+
+
+def created_checked(connection: duckdb.DuckDBPyConnection, job: Job, source: str) -> dict[str, str]:
+    """Run the mapping over the bound inputs and judge its rows, in one pass, into ``checked``.
+
+    Returns:
+        The mapping's columns with their types.
+
+    Raises:
+        InputError: the mapping does not run, or yields other columns than the contract's.
+    """
+    entity, retailer = job.entity, job.retailer
+    try:
+        described = connection.execute(f"DESCRIBE {job.mapping.text}").fetchall()
+    except duckdb.Error as error:
+        raise InputError(
+            f"{job.mapping.file}: {explained(error)}; mend the SQL, or the columns of its inputs"
+        ) from None
+    mapped = {str(row[0]): str(row[1]) for row in described}
+    numbered = retailer.entity(entity.entity).line_no == "occurrence"
+    _require_columns(job, mapped, numbered)
+    if numbered:
+        mapped["line_no"] = "BIGINT"
+    rules = row_rules(entity, retailer, mapped, job.now)
+    try:
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE checked AS SELECT * EXCLUDE (_original), "
+            f"CASE WHEN _bad THEN {violations(rules)} END AS _rules, "
+            "CASE WHEN _bad THEN to_json(_original) END AS _payload FROM ("
+            f"SELECT *, {is_broken(rules)} AS _bad FROM ({_dated(entity)} FROM "
+            f"({_typed(entity, mapped, numbered)} FROM ({job.mapping.text}))))"
+        )
+    except duckdb.Error as error:
+        raise InputError(
+            f"{job.mapping.file} over {source}: {explained(error)}: a value does not convert; "
+            "use TRY_CAST, or leave the conversion to the contract, which quarantines the row"
+        ) from None
+    return mapped
+
+
+def _require_columns(job: Job, mapped: Mapping[str, str], numbered: bool) -> None:
+    known = {column.name for column in job.entity.columns}
+    needed = {column.name for column in job.entity.columns if column.required}
+    needed |= set(_PASSED_THROUGH)
+    if numbered:
+        needed.discard("line_no")
+    missing = sorted(needed - set(mapped))
+    surplus = sorted(set(mapped) - known - {*_PASSED_THROUGH, _KNOWN_AT})
+    if numbered and "line_no" in mapped:
+        surplus.append("line_no (numbered at landing)")
+    if missing or surplus:
+        raise InputError(
+            f"{job.mapping.file}: "
+            + "; ".join(
+                part
+                for part in (
+                    f"lacks the required column {', '.join(missing)}" if missing else "",
+                    f"yields {', '.join(surplus)}, which {job.entity.entity} does not have"
+                    if surplus
+                    else "",
+                )
+                if part
+            )
+            + f"; it yields {', '.join(mapped)}; see the contract of {job.entity.entity} in the "
+            "data dictionary"
+        )
+
+
+def _typed(entity: Contract, mapped: Mapping[str, str], numbered: bool) -> str:
+    """SELECT of the mapping's columns in the contract's types, with what they were before."""
+    columns = [
+        "CAST(_file AS VARCHAR) AS _file",
+        "CAST(_row AS BIGINT) AS _row",
+        f"{_KNOWN_AT if _KNOWN_AT in mapped else 'NULL'}::TIMESTAMP AS _given_known_at",
+    ]
+    original = []
+    for column in entity.columns:
+        name = identifier(column.name)
+        if numbered and column.name == "line_no":
+            columns.append(
+                "row_number() OVER (PARTITION BY order_id ORDER BY _file, _row) AS line_no"
+            )
+        elif column.name in mapped:
+            fitted = cast(column, mapped[column.name])
+            columns.append(f"{fitted} AS {name}")
+            if fitted != name:
+                columns.append(f"{name} AS {identifier(f'raw_{column.name}')}")
+            original.append(f"{literal(column.name)}: {name}")
+        else:
+            columns.append(f"CAST(NULL AS {column.sql_type}) AS {name}")
+    columns.append(f"{{{', '.join(original)}}} AS _original")
+    return f"SELECT {', '.join(columns)}"
+
+
+def _dated(entity: Contract) -> str:
+    """SELECT that adds when and on which local day the row's event happened."""
+    happened, day = "CAST(NULL AS TIMESTAMP)", "CAST(NULL AS DATE)"
+    if entity.event_time is not None:
+        name = identifier(entity.event_time)
+        if entity.column(entity.event_time).type == "date":
+            happened, day = f"local_to_utc(CAST({name} AS TIMESTAMP))", name
+        else:
+            happened, day = name, f"CAST(utc_to_local({name}) AS DATE)"
+    return f"SELECT *, {happened} AS _event_at, {day} AS _event_date"
+
+
+class _Landing:
+    """One input's landing, step by step, on one scratch connection."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, job: Job, source: str, plan: Plan
+    ) -> None:
+        self._connection = connection
+        self._job = job
+        self._source = source
+        self._plan = plan
+        self._vault = Vault.of(job.paths)
+        self._key = ", ".join(identifier(name) for name in job.entity.key)
+        self._tokens: dict[str, list[Tokenised]] = {}
+
+    def run(self) -> Manifest:
+        """Read, judge, seal, commit."""
+        records = self._bind()
+        mapped = created_checked(self._connection, self._job, self._source)
+        self._create_tokens(mapped)
+        self._create_rows(mapped)
+        self._suppress()
+        self._drop_duplicates()
+        counts = self._count()
+        counts.require_balance(f"{self._job.entity.entity} from {self._source}")
+        manifest = self._manifest(records, counts)
+        self._store_values()
+        if counts.quarantined:
+            self._quarantine(manifest)
+        self._commit(manifest)
+        return manifest
+
+    def _bind(self) -> dict[str, int]:
+        connection, job = self._connection, self._job
+        create_malformed(connection)
+        create_macros(connection, job.retailer.timezone)
+        for name in job.mapping.lookups:
+            files = job.found[name].files
+            if not files:
+                raise InputError(f"lookup {name}: no file at {job.found[name].location}")
+            bind_files(connection, name, job.retailer.inputs[name], files)
+            if self._scalar(f"SELECT count(*) FROM {MALFORMED}"):
+                raise InputError(f"lookup {name}: has records that cannot be read; mend its file")
+        for name in job.mapping.inputs:
+            settings = job.retailer.inputs[name]
+            if name != self._source:
+                bind_empty(connection, name, settings, job.found[name].files)
+        settings = job.retailer.inputs[self._source]
+        return bind_files(connection, self._source, settings, self._plan.files)
+
+    def _create_tokens(self, mapped: Mapping[str, str]) -> None:
+        """Make ``token_<column>`` for every direct column: value as mapped, and its token."""
+        for column in self._job.entity.direct_columns:
+            if column.name not in mapped or column.kind is None:
+                continue
+            found = self._connection.execute(
+                f"SELECT DISTINCT CAST({identifier(column.name)} AS VARCHAR) AS value FROM checked "
+                f"WHERE trim(CAST({identifier(column.name)} AS VARCHAR)) <> ''"
+            ).to_arrow_table()
+            tokenised = self._vault.tokenise(
+                column.kind, found["value"].to_pylist(), self._job.retailer.phone_region
+            )
+            self._tokens[column.name] = tokenised
+            table = pa.table(
+                {
+                    "value": pa.array([each.value for each in tokenised], pa.string()),
+                    "token": pa.array([each.token for each in tokenised], pa.string()),
+                }
+            )
+            self._connection.register("siyu_tokens", table)
+            self._connection.execute(f"CREATE TEMP TABLE token_{column.name} AS FROM siyu_tokens")
+            self._connection.unregister("siyu_tokens")
+
+    def _create_rows(self, mapped: Mapping[str, str]) -> None:
+        """Make the view ``rows``: every judged row in the lake's shape, with its number ``_id``."""
+        entity = self._job.entity
+        stored = ", ".join(
+            f"{self._stored(column, mapped)} AS {identifier(column.name)}"
+            for column in entity.lake_columns
+            if column.origin
+        )
+        joins = "".join(
+            f" LEFT JOIN token_{name} ON token_{name}.value = CAST(checked.{identifier(name)} AS VARCHAR)"
+            for name in self._tokens
+        )
+        self._connection.register("siyu_files", self._files())
+        self._connection.execute("CREATE TEMP TABLE files AS FROM siyu_files")
+        self._connection.unregister("siyu_files")
+        self._connection.execute(
+            f"CREATE TEMP VIEW rows AS SELECT checked.rowid AS _id, {stored}, "
+            f"{literal(self._source)} AS _source, {literal(self._batch_id)} AS _batch_id, "
+            f"checked._file, checked._row, checked._event_at, checked._event_date, "
+            f"{self._known()} AS _known_at, {_timestamp(self._job.now)} AS _loaded_at, _bad "
+            f"FROM checked LEFT JOIN files ON checked._file = files.name{joins}"
+        )
+        self._connection.execute("CREATE TEMP TABLE excluded (id BIGINT, why VARCHAR)")
+
+    def _stored(self, stored: LakeColumn, mapped: Mapping[str, str]) -> str:
+        """SQL of one column of the lake."""
+        column = self._job.entity.column(stored.origin)
+        name = f"checked.{identifier(column.name)}"
+        if column.name not in mapped:
+            return f"CAST(NULL AS {stored.sql_type})"
+        if column.pii == "direct":
+            if stored.name == f"{column.name}_token":
+                return f"token_{column.name}.token"
+            part = "year" if stored.name.endswith("_year") else "month"
+            return f"CAST({part}({name}) AS BIGINT)"
+        if stored.name != column.name:
+            if column.name == self._job.entity.event_time:
+                return "checked._event_date"
+            return f"CAST(utc_to_local({name}) AS DATE)"
+        return scrubbed(name) if column.pii == "free_text" else name
+
+    def _known(self) -> str:
+        """SQL of when the retailer's systems could know a row."""
+        first_day = datetime.combine(
+            self._job.retailer.history_from, datetime.min.time(),
+            ZoneInfo(self._job.retailer.timezone),
+        )  # fmt: skip
+        version = self._job.entity.version
+        # In a backfill, what bears no date at all is taken as known from the beginning.
+        backfill = ", ".join(
+            [
+                "checked.recorded_at",
+                "checked._event_at",
+                *([f"checked.{identifier(version)}"] if version else []),
+                _timestamp(first_day),
+            ]
+        )
+        default = f"coalesce(files.known_at, {backfill})"
+        return f"coalesce(checked._given_known_at, {default})"
+
+    def _files(self) -> pa.Table:
+        known = [self._plan.known_at.get(file.sha256) for file in self._plan.files]
+        return pa.table(
+            {
+                "name": pa.array([file.name for file in self._plan.files], pa.string()),
+                "known_at": pa.array(
+                    [at and at.astimezone(UTC).replace(tzinfo=None) for at in known],
+                    pa.timestamp("us"),
+                ),
+            }
+        )
+
+    def _suppress(self) -> None:
+        """Leave out the rows of people who were erased."""
+        folder = self._job.paths.root / "tombstones"
+        columns = self._job.entity.customer_columns
+        if not columns or not DeltaTable.is_deltatable(str(folder)):
+            return
+        files = DeltaTable(str(folder)).file_uris()
+        if not files:
+            return
+        erased = "SELECT identifier FROM read_parquet($files)"
+        self._connection.execute(
+            "INSERT INTO excluded SELECT _id, 'suppressed' FROM rows WHERE "
+            + " OR ".join(f"{identifier(column)} IN ({erased})" for column in columns),
+            {"files": files},
+        )
+
+    def _drop_duplicates(self) -> None:
+        """Exclude rows that repeat one of this batch, or one that landed before, in all they say.
+
+        Only rows whose key is met twice are compared in full.
+        """
+        self._connection.execute(
+            "CREATE TEMP TABLE repeated AS "
+            f"SELECT hash({self._key}) AS h FROM checked WHERE NOT _bad "
+            "GROUP BY ALL HAVING count(*) > 1"
+        )
+        self._create_landed()
+        content = [identifier(c.name) for c in self._job.entity.lake_columns if c.origin]
+        self._connection.execute(
+            "INSERT INTO excluded SELECT _id, 'duplicate' FROM ("
+            f"SELECT _id, row_number() OVER (PARTITION BY {', '.join(content)} "
+            "ORDER BY _known_at, _file, _row, _id) AS nth FROM rows "
+            f"WHERE {self._candidate} AND hash({self._key}) IN (SELECT h FROM repeated)) "
+            "WHERE nth > 1"
+        )
+        same = " AND ".join(f"landed.{name} IS NOT DISTINCT FROM rows.{name}" for name in content)
+        self._connection.execute(
+            f"INSERT INTO excluded SELECT _id, 'duplicate' FROM rows WHERE {self._candidate} "
+            f"AND hash({self._key}) IN (SELECT h FROM landed) AND EXISTS ("
+            f"FROM landed WHERE landed.h = hash({self._qualified_key('rows')}) AND {same} "
+            "AND landed._known_at <= rows._known_at)"
+        )
+
+    @property
+    def _candidate(self) -> str:
+        return "NOT _bad AND _id NOT IN (SELECT id FROM excluded)"
+
+    def _qualified_key(self, table: str) -> str:
+        return ", ".join(f"{table}.{identifier(name)}" for name in self._job.entity.key)
+
+    def _create_landed(self) -> None:
+        """Make ``landed``: rows of this input already in the lake under a key of this batch."""
+        query = self._job.lake.query(self._job.entity.entity)
+        gone = ", ".join(map(literal, self._plan.replaces)) or "''"
+        self._connection.execute(
+            f"CREATE TEMP TABLE landed AS SELECT *, hash({self._key}) AS h FROM ({query}) "
+            f"WHERE _source = {literal(self._source)} AND _batch_id NOT IN ({gone}) "
+            f"AND hash({self._key}) IN (SELECT hash({self._key}) FROM checked WHERE NOT _bad)"
+        )
+
+    def _count(self) -> _Counts:
+        """Count what became of every row, each outcome on its own."""
+        counts = _Counts()
+        malformed = self._scalar(f"SELECT count(*) FROM {MALFORMED}")
+        counts.rows_in = self._scalar("SELECT count(*) FROM checked") + malformed
+        counts.quarantined = malformed + self._scalar(f"SELECT count(*) FROM ({self._rejected})")
+        excluded = dict(
+            self._connection.execute("SELECT why, count(*) FROM excluded GROUP BY 1").fetchall()
+        )
+        counts.suppressed = excluded.get("suppressed", 0)
+        counts.duplicates = excluded.get("duplicate", 0)
+        row = self._connection.execute(
+            "SELECT count(*), min(_event_at), max(_event_at), max(_event_date) FROM checked "
+            "WHERE NOT _bad AND rowid NOT IN (SELECT id FROM excluded)"
+        ).fetchone()
+        if row is not None:
+            counts.accepted, first, last, counts.last_day = row
+            counts.event_min, counts.event_max = _aware(first), _aware(last)
+        accepted_before = self._connection.execute(
+            f"SELECT count(*), count(DISTINCT ({self._key})) FILTER (hash({self._key}) NOT IN "
+            "(SELECT h FROM landed)) FROM checked WHERE NOT _bad "
+            "AND rowid NOT IN (SELECT id FROM excluded) AND (hash("
+            f"{self._key}) IN (SELECT h FROM repeated) OR hash({self._key}) IN (SELECT h FROM landed))"
+        ).fetchone()
+        if accepted_before is not None:
+            counts.superseding = accepted_before[0] - accepted_before[1]
+        return counts
+
+    @property
+    def _rejected(self) -> str:
+        return (
+            "SELECT _file, _row, _rules AS rules, _payload AS payload FROM checked "
+            "WHERE _bad AND rowid NOT IN (SELECT id FROM excluded)"
+        )
+
+    def _manifest(self, records: Mapping[str, int], counts: _Counts) -> Manifest:
+        known = self._plan.known_at
+        files = tuple(
+            ManifestFile(
+                name=file.name, sha256=file.sha256, bytes=file.bytes, rows=records[file.name],
+                known_at=known.get(file.sha256),
+            )
+            for file in self._plan.files
+        )  # fmt: skip
+        through = self._job.retailer.inputs[self._source].complete_through
+        if through is None and counts.last_day is not None:
+            through = counts.last_day - timedelta(days=1)
+        return Manifest(
+            batch_id=self._batch_id, entity=self._job.entity.entity, source=self._source,
+            files=files, contract_sha256=self._job.entity.sha256,
+            mapping_sha256=self._plan.mapping_sha256, rows_read=sum(records.values()),
+            rows_in=counts.rows_in, accepted=counts.accepted, duplicates=counts.duplicates,
+            quarantined=counts.quarantined, suppressed=counts.suppressed,
+            superseding=counts.superseding, event_min=counts.event_min,
+            event_max=counts.event_max, loaded_at=self._job.now,
+            backfill=any(file.known_at is None for file in files), complete_through=through,
+            replaces=self._plan.replaces, run_id=self._job.run_id,
+        )  # fmt: skip
+
+    def _store_values(self) -> None:
+        """Keep in the vault the values behind the tokens of accepted rows, and no others."""
+        for column in self._job.entity.direct_columns:
+            if column.name not in self._tokens or column.kind is None:
+                continue
+            used = self._connection.execute(
+                f"SELECT DISTINCT {column.name}_token FROM rows WHERE {self._candidate} "
+                f"AND {column.name}_token IS NOT NULL"
+            ).fetchall()
+            tokens = {row[0] for row in used}
+            kept = (each for each in self._tokens[column.name] if each.token in tokens)
+            self._vault.store(column.kind, kept, self._job.now)
+
+    def _quarantine(self, manifest: Manifest) -> None:
+        broken = 'STRUCT(rule VARCHAR, "column" VARCHAR, "value" VARCHAR)[]'
+        unreadable = (
+            f"SELECT _file, _row, [{{'rule': {literal(MALFORMED_RECORD)}, 'column': \"column\", "
+            f"'value': NULL}}]::{broken} AS rules, payload FROM {MALFORMED}"
+        )
+        quarantine(
+            self._connection, f"{self._rejected} UNION ALL {unreadable}", manifest.entity,
+            manifest.source, manifest.batch_id, self._job.paths, self._vault, self._job.now,
+        )  # fmt: skip
+
+    def _commit(self, manifest: Manifest) -> None:
+        columns = ", ".join(identifier(column.name) for column in self._job.entity.lake_columns)
+        rows = self._connection.execute(
+            f"SELECT {columns} FROM rows WHERE {self._candidate}"
+        ).to_arrow_reader(_ROWS_AT_ONCE)
+        out = (*manifest.replaces, manifest.batch_id)
+        replacing = (
+            f"_source = {literal(self._source)} AND _batch_id IN ({', '.join(map(literal, out))})"
+        )
+        commit(
+            self._job.lake.folder(manifest.entity), rows, manifest,
+            replacing=replacing if manifest.replaces else None,
+        )  # fmt: skip
+
+    @cached_property
+    def _batch_id(self) -> str:
+        said: dict[str, Any] = {
+            "entity": self._job.entity.entity,
+            "source": self._source,
+            "files": sorted(file.sha256 for file in self._plan.files),
+            "contract": self._job.entity.sha256,
+            "mapping": self._plan.mapping_sha256,
+        }
+        return hashlib.sha256(dumps(said).encode()).hexdigest()[:32]
+
+    def _scalar(self, sql: str) -> int:
+        row = self._connection.execute(sql).fetchone()
+        return 0 if row is None else int(row[0])
+
+
+def _timestamp(at: datetime) -> str:
+    """A moment as an SQL timestamp in UTC."""
+    said = at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return f"CAST({literal(said)} AS TIMESTAMP)"
+
+
+def _aware(at: datetime | None) -> datetime | None:
+    return None if at is None else at.replace(tzinfo=UTC)

@@ -1,0 +1,136 @@
+"""A retailer's mapping SQL: which inputs it reads, its macros, and what its result depends on.
+
+What belongs here: everything about the SELECT that turns source rows into contract rows. What does
+not: judging its rows (``rules``), or reading files (``readers``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from siyu.ingestion.errors import InputError
+from siyu.lake import dumps, literal
+from siyu.retailer import Retailer
+
+
+@dataclass(frozen=True)
+class MappingSql:
+    """One ``<entity>.sql``.
+
+    Attributes:
+        file: Where it was read from.
+        text: The SELECT.
+        inputs: Inputs it reads that bring rows, in retailer.yaml's order.
+        lookups: Inputs it reads that are bound in full beside them.
+    """
+
+    file: Path
+    text: str
+    inputs: tuple[str, ...]
+    lookups: tuple[str, ...]
+
+
+def load_mapping(retailer: Retailer, entity: str) -> MappingSql:
+    """Read an entity's mapping.
+
+    Raises:
+        InputError: it is not one SELECT, or it reads no input of the retailer.
+    """
+    file = retailer.mappings[entity]
+    text = file.read_text("utf-8").strip().removesuffix(";")
+    with duckdb.connect() as connection:
+        (said,) = connection.execute("SELECT json_serialize_sql($1)", [text]).fetchone() or ("",)
+    tree = json.loads(said)
+    if tree["error"] or len(tree["statements"]) != 1:
+        raise InputError(
+            f"{file}: {tree.get('error_message', 'more than one statement')}; "
+            "a mapping is one SELECT over the inputs of retailer.yaml"
+        )
+    named = set(_tables(tree))
+    read = [name for name in retailer.inputs if name in named]
+    if not read:
+        raise InputError(
+            f"{file}: reads no input of retailer.yaml; it reads {', '.join(sorted(named)) or '-'}, "
+            f"the inputs are {', '.join(retailer.inputs)}"
+        )
+    rows = [name for name in read if not retailer.inputs[name].lookup]
+    # A code list that is mapped on its own brings the rows itself.
+    lookups = [name for name in read if retailer.inputs[name].lookup] if rows else []
+    return MappingSql(file, text, tuple(rows or read), tuple(lookups))
+
+
+def _tables(node: Any) -> Iterator[str]:
+    """Names of the tables in a serialised statement, those of WITH clauses among them."""
+    if isinstance(node, dict):
+        if node.get("type") == "BASE_TABLE":
+            yield node["table_name"]
+        for value in node.values():
+            yield from _tables(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _tables(value)
+
+
+def mapping_sha256(
+    retailer: Retailer, entity: str, source: str, mapping: MappingSql, lookups: Sequence[str]
+) -> str:
+    """Hash of all that decides which rows a file becomes, the contract apart.
+
+    Args:
+        retailer: The retailer.
+        entity: The entity.
+        source: The input.
+        mapping: The SQL.
+        lookups: Hashes of the files of its lookups.
+    """
+    settings = retailer.inputs[source]
+    decides = {
+        "sql": mapping.text,
+        "input": {
+            name: getattr(settings, name) for name in ("connector", "format", "columns", "options")
+        },
+        "line_no": retailer.entity(entity).line_no,
+        "timezone": retailer.timezone,
+        "phone_region": retailer.phone_region,
+        "namespaces": sorted(retailer.identifiers),
+        "history_from": retailer.history_from.isoformat(),
+        "lookups": sorted(lookups),
+    }
+    return hashlib.sha256(dumps(decides).encode()).hexdigest()
+
+
+def create_macros(connection: duckdb.DuckDBPyConnection, timezone: str) -> None:
+    """Make the macros that mappings may use.
+
+    ``local_to_utc(ts)`` and ``utc_to_local(ts)`` move a time without a zone between the retailer's
+    clock and UTC; a text that is no time becomes ``-infinity``, which landing takes as a violation
+    of ``type``, so that it is not mistaken for an absent one. ``ident(namespace, value)`` is NULL
+    for a value that says nothing. ``try_decimal(text)`` is NULL for what is not a number.
+    """
+    zone = literal(timezone)
+    for name, moved in (
+        ("local_to_utc", f"timezone('UTC', timezone({zone}, TRY_CAST(ts AS TIMESTAMP)))"),
+        ("utc_to_local", f"timezone({zone}, timezone('UTC', TRY_CAST(ts AS TIMESTAMP)))"),
+    ):
+        connection.execute(
+            f"CREATE TEMP MACRO {name}(ts) AS CASE "
+            f"WHEN TRY_CAST(ts AS TIMESTAMP) IS NOT NULL THEN {moved} "
+            "WHEN trim(coalesce(CAST(ts AS VARCHAR), '')) <> '' "
+            "THEN CAST('-infinity' AS TIMESTAMP) END"
+        )
+    connection.execute(
+        "CREATE TEMP MACRO ident(namespace, value) AS CASE "
+        "WHEN lower(trim(coalesce(CAST(value AS VARCHAR), ''))) NOT IN ('', 'null') "
+        "THEN namespace || ':' || trim(CAST(value AS VARCHAR)) END"
+    )
+    connection.execute(
+        "CREATE TEMP MACRO try_decimal(value) AS "
+        "TRY_CAST(trim(CAST(value AS VARCHAR)) AS DECIMAL(18,4))"
+    )

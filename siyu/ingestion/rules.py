@@ -1,0 +1,310 @@
+"""Row rules: what a mapped row must meet to be accepted, as SQL made from its contract.
+
+Every rule that a row breaks is kept, with the column and, unless the column holds a direct
+identifier, the value. What belongs here: rules that a single row can break. What does not: rules
+across rows (uniqueness, references, sums), which dbt tests after landing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from siyu.contracts import Column, Contract
+from siyu.ingestion.scrub import scrubbed
+from siyu.lake import identifier, literal
+from siyu.retailer import Retailer
+
+MALFORMED_RECORD = "malformed_record"
+
+_VALUE_LENGTH = 80
+
+# ISO 4217, the active codes.
+_CURRENCIES = [
+    "AED",
+    "AFN",
+    "ALL",
+    "AMD",
+    "ANG",
+    "AOA",
+    "ARS",
+    "AUD",
+    "AWG",
+    "AZN",
+    "BAM",
+    "BBD",
+    "BDT",
+    "BGN",
+    "BHD",
+    "BIF",
+    "BMD",
+    "BND",
+    "BOB",
+    "BRL",
+    "BSD",
+    "BTN",
+    "BWP",
+    "BYN",
+    "BZD",
+    "CAD",
+    "CDF",
+    "CHF",
+    "CLP",
+    "CNY",
+    "COP",
+    "CRC",
+    "CUP",
+    "CVE",
+    "CZK",
+    "DJF",
+    "DKK",
+    "DOP",
+    "DZD",
+    "EGP",
+    "ERN",
+    "ETB",
+    "EUR",
+    "FJD",
+    "FKP",
+    "GBP",
+    "GEL",
+    "GHS",
+    "GIP",
+    "GMD",
+    "GNF",
+    "GTQ",
+    "GYD",
+    "HKD",
+    "HNL",
+    "HTG",
+    "HUF",
+    "IDR",
+    "ILS",
+    "INR",
+    "IQD",
+    "IRR",
+    "ISK",
+    "JMD",
+    "JOD",
+    "JPY",
+    "KES",
+    "KGS",
+    "KHR",
+    "KMF",
+    "KPW",
+    "KRW",
+    "KWD",
+    "KYD",
+    "KZT",
+    "LAK",
+    "LBP",
+    "LKR",
+    "LRD",
+    "LSL",
+    "LYD",
+    "MAD",
+    "MDL",
+    "MGA",
+    "MKD",
+    "MMK",
+    "MNT",
+    "MOP",
+    "MRU",
+    "MUR",
+    "MVR",
+    "MWK",
+    "MXN",
+    "MYR",
+    "MZN",
+    "NAD",
+    "NGN",
+    "NIO",
+    "NOK",
+    "NPR",
+    "NZD",
+    "OMR",
+    "PAB",
+    "PEN",
+    "PGK",
+    "PHP",
+    "PKR",
+    "PLN",
+    "PYG",
+    "QAR",
+    "RON",
+    "RSD",
+    "RUB",
+    "RWF",
+    "SAR",
+    "SBD",
+    "SCR",
+    "SDG",
+    "SEK",
+    "SGD",
+    "SHP",
+    "SLE",
+    "SOS",
+    "SRD",
+    "SSP",
+    "STN",
+    "SVC",
+    "SYP",
+    "SZL",
+    "THB",
+    "TJS",
+    "TMT",
+    "TND",
+    "TOP",
+    "TRY",
+    "TTD",
+    "TWD",
+    "TZS",
+    "UAH",
+    "UGX",
+    "USD",
+    "UYU",
+    "UZS",
+    "VED",
+    "VES",
+    "VND",
+    "VUV",
+    "WST",
+    "XAF",
+    "XCD",
+    "XCG",
+    "XOF",
+    "XPF",
+    "YER",
+    "ZAR",
+    "ZMW",
+    "ZWG",
+]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule on one column.
+
+    Attributes:
+        rule: Its id.
+        column: Column of the contract.
+        broken: SQL over a typed row that is true when the rule is broken. ``raw_<column>`` is the
+            value as the mapping gives it, where its type differs from the contract's.
+        value: SQL of the offending value as text, NULL where it must not be kept.
+    """
+
+    rule: str
+    column: str
+    broken: str
+    value: str
+
+
+def cast(column: Column, mapped_type: str) -> str:
+    """SQL that gives a mapped column its contract's type; NULL where it does not fit."""
+    name = identifier(column.name)
+    if mapped_type == column.sql_type:
+        # Codes are compared and joined on, so blanks around them must not count.
+        coded = column.type in ("identifier", "currency") or column.values
+        return f"nullif(trim({name}), '')" if coded else name
+    if column.sql_type == "BOOLEAN":
+        return f"TRY_CAST(lower(trim(CAST({name} AS VARCHAR))) AS BOOLEAN)"
+    if mapped_type == "VARCHAR":
+        # A blank in a text file is an absent value, not a wrong one.
+        return f"TRY_CAST(nullif(trim({name}), '') AS {column.sql_type})"
+    return f"TRY_CAST({name} AS {column.sql_type})"
+
+
+def row_rules(
+    entity: Contract, retailer: Retailer, mapped: Mapping[str, str], now: datetime
+) -> tuple[Rule, ...]:
+    """Every rule that a row of this entity must meet.
+
+    Args:
+        entity: The contract.
+        retailer: Knows namespaces and the first day of history.
+        mapped: Columns of the mapping with their types.
+        now: No event may be later.
+    """
+    rules = [
+        rule
+        for column in entity.columns
+        if column.name in mapped
+        for rule in _column_rules(column, mapped[column.name], retailer)
+    ]
+    if entity.event_time is not None:
+        rules += _event_rules(entity.column(entity.event_time), retailer, now)
+    return tuple(rules)
+
+
+def violations(rules: tuple[Rule, ...]) -> str:
+    """SQL of the list of rules that a row breaks."""
+    found = ", ".join(
+        f"CASE WHEN {rule.broken} THEN {{'rule': {literal(rule.rule)}, "
+        f"'column': {literal(rule.column)}, 'value': {rule.value}}} END"
+        for rule in rules
+    )
+    return f"list_filter([{found}], lambda broken: broken IS NOT NULL)"
+
+
+def is_broken(rules: tuple[Rule, ...]) -> str:
+    """SQL that is true when a row breaks any rule, and never NULL."""
+    return " OR ".join(f"coalesce({rule.broken}, false)" for rule in rules) or "false"
+
+
+def kept_value(column: Column, expression: str) -> str:
+    """SQL of a value as it may be kept in the open: short, and never a direct identifier."""
+    if column.pii == "direct":
+        return "CAST(NULL AS VARCHAR)"
+    return scrubbed(f"left(CAST({expression} AS VARCHAR), {_VALUE_LENGTH})")
+
+
+def _column_rules(column: Column, mapped_type: str, retailer: Retailer) -> Iterator[Rule]:
+    name = identifier(column.name)
+    raw = name if cast(column, mapped_type) == name else identifier(f"raw_{column.name}")
+
+    def rule(rule_id: str, broken: str) -> Rule:
+        return Rule(rule_id, column.name, broken, kept_value(column, raw))
+
+    unfit = []
+    if mapped_type != column.sql_type:
+        blank = f"trim({raw}) = ''" if mapped_type == "VARCHAR" else "false"
+        unfit.append(f"({raw} IS NOT NULL AND NOT {blank} AND {name} IS NULL)")
+    if column.type in ("timestamp", "date"):
+        unfit.append(f"NOT isfinite({name})")
+    if unfit:
+        yield rule("type", " OR ".join(unfit))
+    if column.required:
+        empty = f"{raw} IS NULL"
+        if mapped_type == "VARCHAR":
+            empty += f" OR trim({raw}) = ''"
+        yield rule("not_null", empty)
+    if column.values:
+        listed = ", ".join(literal(value) for value in column.values)
+        yield rule("enum", f"{name} NOT IN ({listed})")
+    bounds = [
+        f"{name} {sign} {bound}"
+        for sign, bound in (("<", column.min), (">", column.max))
+        if bound is not None
+    ]
+    if bounds:
+        yield rule("range", " OR ".join(bounds))
+    if column.type == "identifier":
+        known = ", ".join(literal(namespace) for namespace in retailer.identifiers)
+        yield rule(
+            "identifier_namespace",
+            f"{name} IS NOT NULL AND (split_part({name}, ':', 1) NOT IN ({known}) "
+            f"OR length({name}) <= length(split_part({name}, ':', 1)) + 1)",
+        )
+    if column.type == "currency":
+        yield rule("currency", f"{name} NOT IN ({', '.join(map(literal, _CURRENCIES))})")
+
+
+def _event_rules(column: Column, retailer: Retailer, now: datetime) -> Iterator[Rule]:
+    value = kept_value(column, identifier(column.name))
+    # The event's columns are made beside the contract's; an infinite time is no event.
+    happened = "_event_at IS NOT NULL AND isfinite(_event_at)"
+    latest = f"CAST({literal(now.strftime('%Y-%m-%d %H:%M:%S.%f'))} AS TIMESTAMP)"
+    yield Rule("future_event", column.name, f"{happened} AND _event_at > {latest}", value)
+    first = f"CAST({literal(retailer.history_from.isoformat())} AS DATE)"
+    yield Rule("before_history", column.name, f"{happened} AND _event_date < {first}", value)

@@ -1,0 +1,488 @@
+"""The lake: one Delta table per entity, read through its log, which is the ledger of what landed.
+
+What belongs here: which batches, files and rows of the lake are in force, how a DuckDB connection or
+a Spark session gets to see them, and how far each input is complete. What does not: writing
+(``siyu.ingestion``), or the tables made from the lake (``siyu.warehouse``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import duckdb
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, write_deltalake
+from pydantic import BaseModel, ConfigDict
+
+from siyu.contracts import Contract, contract, contracts
+from siyu.paths import Paths
+from siyu.retailer import Retailer
+
+MANIFEST = "siyu.manifest"
+
+# The log is the ledger, so no entry of it may ever be cleaned up: not after a checkpoint either.
+_LOG_FOR_EVER = {
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.enableExpiredLogCleanup": "false",
+}
+
+_IDENTITY = {
+    "customer_identifier": {
+        "identifier": "VARCHAR",
+        "namespace": "VARCHAR",
+        "customer_id": "VARCHAR",
+        "is_junk": "BOOLEAN",
+        "known_at": "TIMESTAMP",
+        "updated_run_id": "VARCHAR",
+    },
+    "identity_event": {
+        "event_id": "VARCHAR",
+        "event_type": "VARCHAR",
+        "customer_id": "VARCHAR",
+        "other_customer_id": "VARCHAR",
+        "identifier": "VARCHAR",
+        "rule_id": "VARCHAR",
+        "occurred_at": "TIMESTAMP",
+        "run_id": "VARCHAR",
+    },
+}
+
+_BATCH_SCHEMA = pa.schema(
+    {
+        "batch_id": pa.string(),
+        "entity": pa.string(),
+        "source": pa.string(),
+        "file_count": pa.int64(),
+        "bytes": pa.int64(),
+        "contract_sha256": pa.string(),
+        "mapping_sha256": pa.string(),
+        "rows_read": pa.int64(),
+        "rows_in": pa.int64(),
+        "accepted": pa.int64(),
+        "duplicates": pa.int64(),
+        "quarantined": pa.int64(),
+        "suppressed": pa.int64(),
+        "superseding": pa.int64(),
+        "event_min": pa.timestamp("us"),
+        "event_max": pa.timestamp("us"),
+        "loaded_at": pa.timestamp("us"),
+        "backfill": pa.bool_(),
+        "complete_through": pa.date32(),
+        "run_id": pa.string(),
+    }
+)
+
+_QUARANTINE_SUMMARY_SCHEMA = pa.schema(
+    {
+        "entity": pa.string(),
+        "source": pa.string(),
+        "batch_id": pa.string(),
+        "rule": pa.string(),
+        "column": pa.string(),
+        "rows": pa.int64(),
+        "loaded_at": pa.timestamp("us"),
+    }
+)
+
+
+class LakeError(Exception):
+    """The lake cannot answer; the message says why and what to do."""
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ManifestFile(_Data):
+    """One source file of a batch.
+
+    Attributes:
+        name: Name relative to the input's root.
+        sha256: Hash of its bytes.
+        bytes: Its size.
+        rows: Records in it, malformed ones included.
+        known_at: When it first landed; None when that was the input's backfill.
+    """
+
+    name: str
+    sha256: str
+    bytes: int
+    rows: int
+    known_at: datetime | None = None
+
+
+class Manifest(_Data):
+    """What one commit to an entity's table did.
+
+    ``rows_in = accepted + duplicates + quarantined + suppressed``.
+
+    Attributes:
+        batch_id: Follows from the entity, the input, the files, the contract and the mapping.
+        kind: ``landing`` brings rows; ``retraction`` takes a batch's rows out; ``restoration`` lets
+            the files of a retracted batch land again.
+        rows_read: Records in the files.
+        rows_in: Rows that the mapping made of them, and malformed records.
+        superseding: Accepted rows whose key had been accepted before.
+        event_min: Earliest event time accepted (UTC).
+        event_max: Latest event time accepted (UTC).
+        complete_through: Last local day that the batch shows to be complete.
+        replaces: Batches whose rows this commit took out because they are landed anew.
+        retracts: Batches whose rows this commit took out because somebody said so.
+        restores: Batches whose files may land again.
+    """
+
+    batch_id: str
+    kind: Literal["landing", "retraction", "restoration"] = "landing"
+    entity: str
+    source: str
+    files: tuple[ManifestFile, ...] = ()
+    contract_sha256: str = ""
+    mapping_sha256: str = ""
+    rows_read: int = 0
+    rows_in: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+    suppressed: int = 0
+    superseding: int = 0
+    event_min: datetime | None = None
+    event_max: datetime | None = None
+    loaded_at: datetime
+    backfill: bool = False
+    complete_through: date | None = None
+    replaces: tuple[str, ...] = ()
+    retracts: tuple[str, ...] = ()
+    restores: tuple[str, ...] = ()
+    run_id: str = ""
+
+    @property
+    def bytes(self) -> int:
+        """Size of the source files."""
+        return sum(file.bytes for file in self.files)
+
+
+class ViewSource(NamedTuple):
+    """What a Spark session needs to make the view ``lake.<entity>``.
+
+    Attributes:
+        files: Active Parquet files; none when the entity has no rows.
+        columns: Column and DuckDB type, in the view's order.
+        base_path: Spark's ``basePath`` option: ``_source`` is a folder below it, not a column of
+            the files. Files need ``mergeSchema``.
+    """
+
+    files: list[str]
+    columns: dict[str, str]
+    base_path: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Every manifest of one entity, oldest first, and what follows from their order."""
+
+    manifests: tuple[Manifest, ...]
+
+    @cached_property
+    def active(self) -> tuple[Manifest, ...]:
+        """Landings whose rows are in force, oldest first."""
+        active: dict[str, Manifest] = {}
+        for manifest in self.manifests:
+            for gone in (*manifest.replaces, *manifest.retracts):
+                active.pop(gone, None)
+            if manifest.kind == "landing":
+                active[manifest.batch_id] = manifest
+        return tuple(active.values())
+
+    @cached_property
+    def withheld(self) -> frozenset[tuple[str, str]]:
+        """(source, sha256) of files that were retracted and not restored."""
+        files = {
+            manifest.batch_id: [(manifest.source, file.sha256) for file in manifest.files]
+            for manifest in self.manifests
+            if manifest.kind == "landing"
+        }
+        held: set[tuple[str, str]] = set()
+        for manifest in self.manifests:
+            for batch_id in manifest.retracts:
+                held.update(files.get(batch_id, ()))
+            for batch_id in manifest.restores:
+                held.difference_update(files.get(batch_id, ()))
+        return frozenset(held)
+
+
+class Lake:
+    """Reads one retailer's lake."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+
+    def folder(self, entity: str) -> Path:
+        """Where the entity's Delta table lies."""
+        return self._paths.lake / entity
+
+    def table(self, entity: str) -> DeltaTable | None:
+        """The entity's Delta table, or None when nothing ever landed."""
+        return _open(self.folder(entity))
+
+    def ledger(self, entity: str) -> Ledger:
+        """Every manifest in the table's log."""
+        table = self.table(entity)
+        if table is None:
+            return Ledger(())
+        found = (entry.get(MANIFEST) for entry in reversed(table.history()))
+        return Ledger(tuple(Manifest.model_validate_json(said) for said in found if said))
+
+    def manifests(self, entity: str) -> list[Manifest]:
+        """Manifests of the batches in force, oldest first."""
+        return list(self.ledger(entity).active)
+
+    def files(self, entity: str) -> list[str]:
+        """Active Parquet files."""
+        table = self.table(entity)
+        return [] if table is None else sorted(table.file_uris())
+
+    def version(self, entity: str) -> int | None:
+        """Version of the Delta table, or None when nothing ever landed."""
+        table = self.table(entity)
+        return None if table is None else table.version()
+
+    def query(self, entity: str) -> str:
+        """A SELECT that yields the contract's lake columns, in order and exactly typed."""
+        table = self.table(entity)
+        types = {column.name: column.sql_type for column in contract(entity).lake_columns}
+        return _select(table, types)
+
+    def register(
+        self, connection: duckdb.DuckDBPyConnection, retailer: Retailer | None = None
+    ) -> None:
+        """Make schema ``lake`` of a writable connection show the lake as it is now.
+
+        One view per contract (typed and empty where nothing landed), views of the identity map and
+        its events, and the tables ``lake.batch`` and ``lake.quarantine_summary``.
+
+        Args:
+            connection: Opened for writing.
+            retailer: Only its mapped entities are read; a table left behind by a mapping that is
+                gone is then shown empty.
+        """
+        connection.execute("CREATE SCHEMA IF NOT EXISTS lake")
+        for entity in contracts():
+            connection.execute(
+                f"CREATE OR REPLACE VIEW lake.{entity} AS {self._view(entity, retailer)}"
+            )
+        for name, types in _IDENTITY.items():
+            query = _select(_open(self._paths.identity / name), types)
+            connection.execute(f"CREATE OR REPLACE VIEW lake.{name} AS {query}")
+        for name, rows in (
+            ("batch", self.batches()),
+            ("quarantine_summary", self.quarantine_summary()),
+        ):
+            connection.register("siyu_incoming", rows)
+            connection.execute(f"CREATE OR REPLACE TABLE lake.{name} AS FROM siyu_incoming")
+            connection.unregister("siyu_incoming")
+
+    def view_sources(self, retailer: Retailer) -> dict[str, ViewSource]:
+        """What ``register`` shows, as files and columns, for an engine other than DuckDB."""
+        sources = {
+            entity: ViewSource(
+                self.files(entity) if entity in retailer.mappings else [],
+                {column.name: column.sql_type for column in contract(entity).lake_columns},
+                str(self.folder(entity)),
+            )
+            for entity in contracts()
+        }
+        for name, types in _IDENTITY.items():
+            folder = self._paths.identity / name
+            table = _open(folder)
+            files = [] if table is None else sorted(table.file_uris())
+            sources[name] = ViewSource(files, dict(types), str(folder))
+        return sources
+
+    def batches(self) -> pa.Table:
+        """One row per batch in force, over all entities."""
+        return pa.Table.from_pylist(
+            [_batch(manifest) for entity in contracts() for manifest in self.manifests(entity)],
+            _BATCH_SCHEMA,
+        )
+
+    def quarantine_summary(self) -> pa.Table:
+        """Rows in quarantine by batch, rule and column, for the batches in force; no payload.
+
+        A row that broke several rules counts under each of them.
+        """
+        table = _open(self._paths.quarantine)
+        active = self.batches().column("batch_id").to_pylist()
+        if table is None or not active:
+            return _QUARANTINE_SUMMARY_SCHEMA.empty_table()
+        with duckdb.connect() as connection:
+            found = connection.execute(
+                "SELECT entity, source, batch_id, broken.rule, broken.column, count(*) AS rows, "
+                "max(loaded_at) AS loaded_at FROM ("
+                "SELECT entity, source, batch_id, loaded_at, unnest(rules) AS broken "
+                f"FROM {_read_parquet(table.file_uris())} WHERE list_contains($active, batch_id)) "
+                "GROUP BY ALL ORDER BY ALL",
+                {"active": active},
+            ).to_arrow_table() if table.file_uris() else None  # fmt: skip
+        if found is None:
+            return _QUARANTINE_SUMMARY_SCHEMA.empty_table()
+        return found.cast(_QUARANTINE_SUMMARY_SCHEMA)
+
+    def complete_through(self, retailer: Retailer) -> dict[str, date]:
+        """Last local day each input is complete for; inputs of which nothing is known are absent.
+
+        What retailer.yaml says comes first, then what the input's batches show.
+        """
+        shown: dict[str, date] = {}
+        for entity in retailer.mappings:
+            for manifest in self.manifests(entity):
+                if manifest.complete_through is not None:
+                    before = shown.get(manifest.source, date.min)
+                    shown[manifest.source] = max(before, manifest.complete_through)
+        said = {
+            name: source.complete_through
+            for name, source in retailer.inputs.items()
+            if source.complete_through is not None
+        }
+        return {**shown, **said}
+
+    def last_complete_day(self, retailer: Retailer, today: date) -> date:
+        """Last local day through which every required input is complete, before ``today``.
+
+        Where no input is marked required, those that feed orders and order lines are.
+
+        Raises:
+            LakeError: a required input has landed nothing that dates it.
+        """
+        required = [name for name, source in retailer.inputs.items() if source.required]
+        if not required:
+            required = sorted(
+                {m.source for entity in ("orders", "order_lines") for m in self.manifests(entity)}
+            )
+        through = self.complete_through(retailer)
+        missing = [name for name in required if name not in through]
+        if missing or not required:
+            raise LakeError(
+                f"{retailer.name}: no day is complete yet: nothing dated has landed from "
+                f"{', '.join(missing) or 'an input that feeds orders or order_lines'}; land it, "
+                "state complete_through for it in retailer.yaml, or set SIYU_AS_OF"
+            )
+        return min(*(through[name] for name in required), today - timedelta(days=1))
+
+    def _view(self, entity: str, retailer: Retailer | None) -> str:
+        if retailer is not None and entity not in retailer.mappings:
+            return _select(None, _types(contract(entity)))
+        return self.query(entity)
+
+
+def commit(
+    folder: Path,
+    rows: pa.RecordBatchReader,
+    manifest: Manifest | None,
+    partition_by: Sequence[str] = ("_source",),
+    replacing: str | None = None,
+) -> None:
+    """Append rows to a Delta table in one commit, creating the table where it is missing.
+
+    Args:
+        folder: The table.
+        rows: What to add.
+        manifest: What the commit does, for the log.
+        partition_by: Partition columns of a table that is created.
+        replacing: Predicate of the rows that the same commit takes out; the new rows must meet it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    properties = _properties(manifest)
+    hooks = PostCommitHookProperties(cleanup_expired_logs=False)
+    if not DeltaTable.is_deltatable(str(folder)):
+        write_deltalake(
+            str(folder), rows, mode="append", partition_by=list(partition_by),
+            configuration=_LOG_FOR_EVER, commit_properties=properties,
+            post_commithook_properties=hooks,
+        )  # fmt: skip
+    elif replacing is None:
+        write_deltalake(
+            str(folder), rows, mode="append", schema_mode="merge", commit_properties=properties,
+            post_commithook_properties=hooks,
+        )  # fmt: skip
+    else:
+        write_deltalake(
+            str(folder), rows, mode="overwrite", schema_mode="merge", predicate=replacing,
+            commit_properties=properties, post_commithook_properties=hooks,
+        )  # fmt: skip
+
+
+def remove(folder: Path, predicate: str, manifest: Manifest) -> None:
+    """Take rows out of a Delta table in one commit that carries the manifest, rows or none."""
+    table = DeltaTable(str(folder))
+    table.delete(
+        predicate,
+        commit_properties=_properties(manifest),
+        post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
+    )
+
+
+def literal(value: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A name as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _properties(manifest: Manifest | None) -> CommitProperties | None:
+    if manifest is None:
+        return None
+    return CommitProperties(custom_metadata={MANIFEST: manifest.model_dump_json()})
+
+
+def _open(folder: Path) -> DeltaTable | None:
+    return DeltaTable(str(folder)) if DeltaTable.is_deltatable(str(folder)) else None
+
+
+def _types(entity: Contract) -> dict[str, str]:
+    return {column.name: column.sql_type for column in entity.lake_columns}
+
+
+def _read_parquet(files: Iterable[str]) -> str:
+    listed = ", ".join(literal(file) for file in sorted(files))
+    return (
+        f"read_parquet([{listed}], hive_partitioning = true, hive_types_autocast = false, "
+        "union_by_name = true)"
+    )
+
+
+def _select(table: DeltaTable | None, types: Mapping[str, str]) -> str:
+    """A SELECT of exactly these columns; what the table lacks is NULL, no table is no row."""
+    files = [] if table is None else table.file_uris()
+    if table is None or not files:
+        nulls = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in types.items())
+        return f"SELECT {nulls} WHERE false"
+    present = {field.name for field in table.schema().fields}
+    columns = ", ".join(
+        f"CAST({name if name in present else 'NULL'} AS {kind}) AS {name}"
+        for name, kind in types.items()
+    )
+    return f"SELECT {columns} FROM {_read_parquet(files)}"
+
+
+def _batch(manifest: Manifest) -> dict[str, Any]:
+    said = {
+        name: getattr(manifest, name) for name in _BATCH_SCHEMA.names if name != "file_count"
+    } | {"file_count": len(manifest.files)}
+    return {
+        name: value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value
+        for name, value in said.items()
+    }
+
+
+def dumps(value: object) -> str:
+    """JSON in one form, for hashing."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
