@@ -81,19 +81,30 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[_environment].undo()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse a test that is in no tier, or a unit test that asks for real data."""
-    faults = [fault for item in items for fault in _faults(item)]
-    if faults:
-        raise pytest.UsageError("\n".join(dict.fromkeys(faults)))
+class _Misplaced(pytest.Module):
+    """A test file in no tier; a fault of collection, so that nothing runs until it is moved."""
+
+    def collect(self) -> Iterable[pytest.Item]:
+        raise self.CollectError(f"in no tier: move it below tests/{{{','.join(TIERS)}}}")
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> _Misplaced | None:
+    """Refuse a test file that is in no tier."""
+    if _tier(module_path) is None:
+        return _Misplaced.from_parent(parent, path=module_path)
+    return None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what this machine cannot run, saying why."""
-    if item.get_closest_marker("spark"):
-        missing = list(_missing_for_spark())
-        if missing:
-            pytest.skip(f"Spark needs {' and '.join(missing)}")
+    """Fail a unit test that needs more than it may; skip what this machine cannot run."""
+    needs_spark = item.get_closest_marker("spark") is not None
+    fixtures = getattr(item, "fixturenames", ())
+    needs_data = "real_data" in fixtures or item.get_closest_marker("real_data") is not None
+    if _tier(item.path) == "unit" and (needs_spark or needs_data):
+        pytest.fail("a unit test needs neither Spark nor real data: move it below integration")
+    missing = list(_missing_for_spark()) if needs_spark else []
+    if missing:
+        pytest.skip(f"Spark needs {' and '.join(missing)}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -125,17 +136,6 @@ def _tier(path: Path) -> str | None:
         return None
     first = path.relative_to(TESTS).parts[0]
     return first if first in TIERS else None
-
-
-def _faults(item: pytest.Item) -> Iterable[str]:
-    tier = _tier(item.path)
-    if tier is None:
-        yield f"{item.path}: in no tier; move it below tests/{{{','.join(TIERS)}}}"
-    if tier == "unit" and item.get_closest_marker("spark"):
-        yield f"{item.nodeid}: a unit test cannot need Spark; move it below tests/integration"
-    wants_real_data = "real_data" in getattr(item, "fixturenames", ())
-    if tier == "unit" and (wants_real_data or item.get_closest_marker("real_data")):
-        yield f"{item.nodeid}: a unit test cannot read real data; move it below tests/integration"
 
 
 def _missing_for_spark() -> Iterable[str]:

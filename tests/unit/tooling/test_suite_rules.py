@@ -60,24 +60,29 @@ def test_a_developers_own_settings_are_not_seen(setting):
     assert setting not in os.environ
 
 
-@pytest.mark.parametrize("tier", ["unit", "integration", "pipeline"])
-def test_a_test_inside_a_tier_is_collected(suite, tier):
-    _put(suite, f"{tier}/test_inner.py", PASSES)
-    assert suite.runpytest_inprocess("--collect-only").ret == pytest.ExitCode.OK
+def test_a_test_inside_a_tier_is_collected(suite):
+    for tier in ("unit", "integration", "pipeline"):
+        _put(suite, f"{tier}/test_of_{tier}.py", PASSES)
+    suite.runpytest_inprocess().assert_outcomes(passed=3)
 
 
-def test_a_test_outside_every_tier_is_an_error(suite):
+def test_a_test_outside_every_tier_is_an_error_and_nothing_runs(suite):
     _put(suite, "test_stray.py", PASSES)
-    result = suite.runpytest_inprocess("--collect-only")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines("*test_stray.py: in no tier*")
+    _put(suite, "unit/test_inner.py", PASSES)
+    result = suite.runpytest_inprocess()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines("*in no tier*")
 
 
-def test_a_unit_test_that_asks_for_real_data_is_an_error(suite):
-    _put(suite, "unit/test_inner.py", "def test_reads(real_data):\n    pass\n")
-    result = suite.runpytest_inprocess("--collect-only")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines("*cannot read real data*")
+def test_a_unit_test_that_asks_for_real_data_or_spark_fails(suite):
+    asks = ("def test_fixture(real_data): pass", "def test_data(): pass", "def test_spark(): pass")
+    marks = ("", "@pytest.mark.real_data", "@pytest.mark.spark")
+    tests = [f"{mark}\n{ask}\n" for mark, ask in zip(marks, asks, strict=True)]
+    _put(suite, "unit/test_inner.py", "".join(["import pytest\n", *tests]))
+    result = suite.runpytest_inprocess()
+    # Outcomes of the set-up phase are errors.
+    result.assert_outcomes(errors=3)
+    result.stdout.fnmatch_lines("*needs neither Spark nor real data*")
 
 
 def test_a_test_on_real_data_says_why_it_is_skipped(suite, monkeypatch):
