@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import yaml
 
-from siyu.config import REPO, Settings
+from siyu.config import REPO, Engine, Settings
 from siyu.contracts import Contract, contracts
 from siyu.paths import Paths
 from siyu.retailer import Retailer
@@ -35,6 +37,7 @@ PROJECT = REPO / "dbt_project"
 MANIFEST = PROJECT / "target" / "manifest.json"
 
 _SOURCE_FOLDERS = ("models", "macros", "tests", "seeds")
+_PARTIAL_PARSE = "partial_parse.msgpack"
 _EXAMPLES = 5
 
 
@@ -157,9 +160,10 @@ def run_dbt(
 
     paths = Paths.of(settings)
     paths.warehouse.parent.mkdir(parents=True, exist_ok=True)
-    places = _places(settings.engine, paths.dbt / settings.engine, paths.dbt / "logs")
+    target = paths.dbt / settings.engine
+    manifest = _parsed(settings.engine, target, _newest_source())
+    places = _places(settings.engine, target, paths.dbt / "logs")
     with _engine(settings, paths):
-        manifest = _parse(places)
         callbacks = [_listener(on_event)] if on_event else []
         said = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(
             [*args, *places, "--vars", json.dumps(dict(variables))]
@@ -213,16 +217,27 @@ def _places(engine: str, target: Path, logs: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def _parse(places: Sequence[str]) -> Manifest:
-    """The project as dbt understands it, without a run's variables.
+@cache
+def _parsed(engine: Engine, target: Path, newest_source: float) -> Manifest:
+    """The project as dbt understands it, without a run's variables or warehouse.
 
-    dbt throws its partial parse away whenever the variables change, and they change every run. No
-    model needs them to be understood, so the project is parsed without and run with them.
+    dbt throws its partial parse away whenever a variable or the profile changes, and run by run they
+    do. No model needs them to be understood, so the project is parsed without and run with them. A
+    new target folder starts from the parse that definitions were loaded from.
+
+    Args:
+        engine: The engine to parse for.
+        target: Where dbt keeps its partial parse.
+        newest_source: When the project last changed; only the cache reads it.
     """
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 
-    said = dbtRunner().invoke(["parse", *places])
+    target.mkdir(parents=True, exist_ok=True)
+    made, kept = (folder / _PARTIAL_PARSE for folder in (MANIFEST.parent, target))
+    if engine == "duckdb" and made.exists() and not kept.exists():
+        shutil.copyfile(made, kept)
+    said = dbtRunner().invoke(["parse", *_places(engine, target, target)])
     if not isinstance(said.result, Manifest):
         raise DbtError(f"{PROJECT}: {said.exception}") from said.exception
     return said.result

@@ -67,3 +67,16 @@ where
         select 1 from {{ model }} as here where {{ row_key(entity, 'here') }} = old.row_key
     )
 {% endtest %}
+
+{#- The sale lines of an order add up to its header, to the cent; orders without lines aside. -#}
+{% test lines_add_up(model, orders) %}
+select header.order_id, header.net_amount, summed.net_amount as lines_net_amount
+from {{ orders }} as header
+inner join (
+    select order_id, sum(net_amount) as net_amount
+    from {{ model }}
+    where line_type = 'sale'
+    group by order_id
+) as summed on header.order_id = summed.order_id
+where abs(header.net_amount - summed.net_amount) >= 0.01
+{% endtest %}

@@ -82,7 +82,7 @@ select
     {{ since('contacts', 'wecom.wecom_contacts') }} as wecom_contacts,
     {{ since('contacts', 'wecom.wecom_deletions_90d') }} as wecom_deletions_90d,
     cast(wecom.days_since_wecom_added as double) as days_since_wecom_added,
-    {{ since('group_members', 'chat_groups.groups') }} as wecom_groups,
+    {{ since('group_members', 'chat_groups.wecom_groups') }} as wecom_groups,
     {{ since('group_members', 'chat_groups.group_exits_90d') }} as group_exits_90d,
     {{ since('consents', 'consents.marketing_refusals_180d') }} as marketing_refusals_180d,
     -- loyalty

@@ -3,7 +3,7 @@
 select
     dates.as_of_date,
     by_userid.customer_id,
-    count(case when version.left_at is null or version.left_at >= dates.as_of then 1 end) as groups,
+    count(case when version.left_at is null or version.left_at >= dates.as_of then 1 end) as wecom_groups,
     count(
         case
             when

@@ -1,0 +1,20 @@
+{{ config(materialized='ephemeral', contract={'enforced': false}) }}
+-- Churn: no counted order in the window, of customers who bought in the active_days up to the as-of
+-- date. Others are not labelled: they were gone already.
+{%- set active_days = task_settings('churn').get('active_days') %}
+select
+    candidates.as_of_date,
+    candidates.customer_id,
+    case when count(orders.order_id) > 0 then 0 else 1 end as label
+from {{ ref('label_candidate') }} as candidates
+left join {{ ref('fct_order') }} as orders
+    on
+        candidates.customer_id = orders.customer_id
+        and orders.is_counted
+        and {{ in_label_window('orders.ordered_date', 'candidates.as_of_date', 'churn') }}
+where
+    {{ label_matures_on('candidates.as_of_date', 'churn') }} <= {{ as_of_date() }}
+    {%- if active_days is not none %}
+    and candidates.last_order_date > {{ add_days('candidates.as_of_date', -active_days) }}
+    {%- endif %}
+group by candidates.as_of_date, candidates.customer_id
