@@ -41,3 +41,11 @@
         {%- for column in columns %}by_{{ column }}.customer_id{% if not loop.last %}, {% endif %}{% endfor -%}
     )
 {%- endmacro %}
+
+{#-
+  A count or sum over a source, as DOUBLE: 0 for a customer without rows, null on dates before the
+  source began. `start` is a column of source_start; the model calls it `started`, the dates `dates`.
+-#}
+{% macro count_since_start(start, expression) -%}
+    case when started.{{ start }} < dates.as_of then cast(coalesce({{ expression }}, 0) as double) end
+{%- endmacro %}

@@ -8,10 +8,6 @@
 -- What could be known of each customer who had bought, at the end of each as-of date. Only rows that
 -- had happened and had arrived by then count, in the version known then; customers are those that
 -- identity resolution knows now. A run replaces its own dates and leaves all others as they are.
-{#- A number of a source: 0 for a customer without rows, null on dates before the source began. -#}
-{%- macro since(start, expression) -%}
-    case when started.{{ start }} < dates.as_of then cast(coalesce({{ expression }}, 0) as double) end
-{%- endmacro %}
 select
     purchases.customer_id,
     purchases.as_of_date,
@@ -50,46 +46,44 @@ select
             then cast(purchases.orders_season_last_year as double)
     end as orders_season_last_year,
     -- breadth
-    {{ since('lines', 'baskets.products_365d') }} as products_365d,
-    case when started.has_categories then {{ since('lines', 'baskets.categories_365d') }} end
-        as categories_365d,
+    {{ count_since_start('lines', 'baskets.products_365d') }} as products_365d,
+    {{ count_since_start('categories', 'baskets.categories_365d') }} as categories_365d,
     case when started.lines < dates.as_of then {{ divide('baskets.units_365d', 'purchases.orders_365d') }} end
         as units_per_order_365d,
-    {{ since('stores', 'purchases.stores_365d') }} as stores_365d,
+    {{ count_since_start('stores', 'purchases.stores_365d') }} as stores_365d,
     cast(purchases.channels_365d as double) as channels_365d,
     -- discounts and refunds
     {{ divide('purchases.discount_365d', 'purchases.gross_365d') }} as discount_share_365d,
     {{ divide('purchases.discounted_orders_365d', 'purchases.orders_365d') }}
         as discounted_order_share_365d,
-    {{ since('refunds', 'refunds.refunds_365d') }} as refunds_365d,
+    {{ count_since_start('refunds', 'refunds.refunds_365d') }} as refunds_365d,
     case
         when started.refunds < dates.as_of
             then {{ divide('coalesce(refunds.refunded_365d, 0)', 'purchases.sales_365d') }}
     end as refunded_share_365d,
     -- interactions
-    case when started.interactions < dates.as_of then cast(events.days_since_last_event as double) end
-        as days_since_last_event,
+    cast(events.days_since_last_event as double) as days_since_last_event,
     {%- for name in ['events_7d', 'events_30d', 'events_90d', 'active_days_30d', 'browses_30d', 'carts_30d', 'shares_90d'] %}
-    {{ since('interactions', 'events.' ~ name) }} as {{ name }},
+    {{ count_since_start('interactions', 'events.' ~ name) }} as {{ name }},
     {%- endfor %}
-    {{ since('sessions', 'events.sessions_30d') }} as sessions_30d,
+    {{ count_since_start('sessions', 'events.sessions_30d') }} as sessions_30d,
     {{ divide('events.events_30d', 'events.events_90d') }} as events_trend,
     -- messages
     cast(messages.days_since_last_message as double) as days_since_last_message,
-    {{ since('messages', 'messages.messages_30d') }} as messages_30d,
-    {{ since('messages', 'messages.messages_90d') }} as messages_90d,
+    {{ count_since_start('messages', 'messages.messages_30d') }} as messages_30d,
+    {{ count_since_start('messages', 'messages.messages_90d') }} as messages_90d,
     -- relationship
-    {{ since('contacts', 'wecom.wecom_contacts') }} as wecom_contacts,
-    {{ since('contacts', 'wecom.wecom_deletions_90d') }} as wecom_deletions_90d,
+    {{ count_since_start('contacts', 'wecom.wecom_contacts') }} as wecom_contacts,
+    {{ count_since_start('contacts', 'wecom.wecom_deletions_90d') }} as wecom_deletions_90d,
     cast(wecom.days_since_wecom_added as double) as days_since_wecom_added,
-    {{ since('group_members', 'chat_groups.wecom_groups') }} as wecom_groups,
-    {{ since('group_members', 'chat_groups.group_exits_90d') }} as group_exits_90d,
-    {{ since('consents', 'consents.marketing_refusals_180d') }} as marketing_refusals_180d,
+    {{ count_since_start('group_members', 'chat_groups.wecom_groups') }} as wecom_groups,
+    {{ count_since_start('group_members', 'chat_groups.group_exits_90d') }} as group_exits_90d,
+    {{ count_since_start('consents', 'consents.marketing_refusals_180d') }} as marketing_refusals_180d,
     -- loyalty
-    {{ since('points', 'points.points_balance') }} as points_balance,
-    {{ since('points', 'points.points_used_180d') }} as points_used_180d,
-    {{ since('coupons', 'coupons.coupons_open') }} as coupons_open,
-    {{ since('coupons', 'coupons.coupons_redeemed_180d') }} as coupons_redeemed_180d
+    {{ count_since_start('points', 'points.points_balance') }} as points_balance,
+    {{ count_since_start('points', 'points.points_used_180d') }} as points_used_180d,
+    {{ count_since_start('coupons', 'coupons.coupons_open') }} as coupons_open,
+    {{ count_since_start('coupons', 'coupons.coupons_redeemed_180d') }} as coupons_redeemed_180d
 from {{ ref('purchase_features') }} as purchases
 inner join ({{ feature_dates() }}) as dates on purchases.as_of_date = dates.as_of_date
 cross join {{ ref('source_start') }} as started

@@ -4,6 +4,7 @@
 {%- set sources = {
     'refunds': (ref('stg_refund_versions'), '1 = 1'),
     'lines': (source('lake', 'order_lines'), '1 = 1'),
+    'categories': (source('lake', 'products'), 'rows_of.category_l1 is not null'),
     'stores': (ref('stg_order_versions'), 'rows_of.store_id is not null'),
     'interactions': (source('lake', 'interactions'), '1 = 1'),
     'sessions': (source('lake', 'interactions'), 'rows_of.session_id is not null'),
@@ -20,7 +21,6 @@ select
         select min(greatest(rows_of._known_at, coalesce(rows_of._event_at, rows_of._known_at)))
         from {{ relation }} as rows_of
         where {{ condition }}
-    ) as {{ name }},
+    ) as {{ name }}
+    {%- if not loop.last %},{% endif %}
     {%- endfor %}
-    -- Categories are the products' current ones, so what counts is whether there are any.
-    (select count(products.category_l1) > 0 from {{ ref('dim_product') }} as products) as has_categories

@@ -1,6 +1,6 @@
 {{ config(materialized='ephemeral', contract={'enforced': false}) }}
--- What was in the baskets of the last 365 days before each date. The category is the product's
--- current one: how the retailer files a product says nothing of what a customer did later.
+-- What was in the baskets of the last 365 days before each date, with the products' categories as they
+-- were known then.
 select
     orders.as_of_date,
     orders.customer_id,
@@ -12,8 +12,10 @@ inner join {{ ref('order_as_of') }} as orders
     on lines.order_id = orders.order_id
 inner join ({{ feature_dates() }}) as dates
     on orders.as_of_date = dates.as_of_date
-left join {{ ref('dim_product') }} as products
-    on lines.product_id = products.product_id
+left join ({{ all_versions('products') }}) as products
+    on
+        lines.product_id = products.product_id
+        and {{ counted_at('dates.as_of', 'products') }}
 where
     {{ counted_at('dates.as_of', 'lines') }}
     and lines.line_type = 'sale'
