@@ -417,16 +417,6 @@ def commit(
         )  # fmt: skip
 
 
-def remove(folder: Path, predicate: str, manifest: Manifest) -> None:
-    """Take rows out of a Delta table in one commit that carries the manifest, rows or none."""
-    table = DeltaTable(str(folder))
-    table.delete(
-        predicate,
-        commit_properties=_properties(manifest),
-        post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
-    )
-
-
 def literal(value: str) -> str:
     """A text as an SQL literal."""
     return "'" + value.replace("'", "''") + "'"

@@ -13,11 +13,18 @@ from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
 
 from siyu.config import Settings
 from siyu.contracts import contracts
@@ -25,6 +32,10 @@ from siyu.contracts import contracts
 
 class RetailerError(Exception):
     """A retailer's folder cannot be used; the message says which file, what, and what to do."""
+
+
+# Inputs are tables in the mappings and folders in the lake, so their names must be plain.
+InputName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class _Data(BaseModel):
@@ -121,7 +132,7 @@ class Retailer(_Data):
     history_to: date | None = Field(default=None, description="last local day of a closed data set")
     point_value: float = Field(default=0.01, description="money value of one loyalty point")
     identifiers: Mapping[str, Namespace]
-    inputs: Mapping[str, Input]
+    inputs: Mapping[InputName, Input]
     entities: Mapping[str, EntitySettings] = {}
     models: Mapping[Literal["churn", "repurchase"], ModelSettings]
     gates: Mapping[str, float] = Field(

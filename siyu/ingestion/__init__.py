@@ -5,15 +5,22 @@ new retailer's folder. What does not: anything that needs more than one row (dbt
 lake (``siyu.lake``).
 """
 
+from siyu.ingestion.check import RetailerCheck, check_retailer
 from siyu.ingestion.errors import AccountingError, InputError, LandingError
 from siyu.ingestion.landing import LandingReport, land_entity
 from siyu.ingestion.quarantine import open_quarantine
+from siyu.ingestion.retraction import BatchError, restore_batch, retract_batch
 
 __all__ = [
     "AccountingError",
+    "BatchError",
     "InputError",
     "LandingError",
     "LandingReport",
+    "RetailerCheck",
+    "check_retailer",
     "land_entity",
     "open_quarantine",
+    "restore_batch",
+    "retract_batch",
 ]

@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from siyu.config import Settings
 from siyu.contracts import Contract, LakeColumn, contract
@@ -149,7 +150,7 @@ def land_entity(
         retailer: Its inputs and mappings.
         entity: Name of the contract.
         run_id: The run, for the manifest.
-        now: The wall clock, with its zone; rows get it as ``_loaded_at``.
+        now: The wall clock (UTC where it bears no zone); rows get it as ``_loaded_at``.
 
     Returns:
         One report per input, or a single one when the retailer has no mapping for the entity.
@@ -158,8 +159,7 @@ def land_entity(
         LandingError: some inputs could not land; those that could did.
         AccountingError: rows in and out do not add up.
     """
-    if now.tzinfo is None:
-        raise ValueError("now needs its zone")
+    now = utc(now)
     if entity not in retailer.mappings:
         reason = "retailer has no mapping for this entity"
         return [LandingReport(entity, "", "no_mapping", reason)]
@@ -168,7 +168,7 @@ def land_entity(
     except InputError as error:
         raise LandingError(entity, {f"{entity}.sql": error}, ()) from None
     found, errors = _find(settings, retailer, mapping, now)
-    job = Job(settings, retailer, contract(entity), mapping, found, run_id, now.astimezone(UTC))
+    job = Job(settings, retailer, contract(entity), mapping, found, run_id, now)
     reports: list[LandingReport] = []
     for source in mapping.inputs:
         needed = {source, *mapping.lookups} & set(errors)
@@ -178,6 +178,10 @@ def land_entity(
             reports.append(_land_input(job, source))
         except InputError as error:
             errors[source] = error
+        except duckdb.Error as error:
+            errors[source] = InputError(f"the engine gave up: {explained(error)}")
+        except DeltaError as error:
+            errors[source] = InputError(f"nothing was committed: {error}")
     if errors:
         raise LandingError(entity, errors, reports)
     return reports
@@ -282,7 +286,7 @@ def scratch(paths: Paths) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def created_checked(connection: duckdb.DuckDBPyConnection, job: Job, source: str) -> dict[str, str]:
-    """Run the mapping over the bound inputs and judge its rows, in one pass, into ``checked``.
+    """Run the mapping over the bound inputs and judge its rows, in one pass, into ``landing.checked``.
 
     Returns:
         The mapping's columns with their types.
@@ -305,7 +309,7 @@ def created_checked(connection: duckdb.DuckDBPyConnection, job: Job, source: str
     rules = row_rules(entity, retailer, mapped, job.now)
     try:
         connection.execute(
-            "CREATE OR REPLACE TEMP TABLE checked AS SELECT * EXCLUDE (_original), "
+            "CREATE OR REPLACE TABLE landing.checked AS SELECT * EXCLUDE (_original), "
             f"CASE WHEN _bad THEN {violations(rules)} END AS _rules, "
             "CASE WHEN _bad THEN to_json(_original) END AS _payload FROM ("
             f"SELECT *, {is_broken(rules)} AS _bad FROM ({_dated(entity)} FROM "
@@ -435,12 +439,12 @@ class _Landing:
         return bind_files(connection, self._source, settings, self._plan.files)
 
     def _create_tokens(self, mapped: Mapping[str, str]) -> None:
-        """Make ``token_<column>`` for every direct column: value as mapped, and its token."""
+        """Make ``landing.token_<column>`` for every direct column: value as mapped, and its token."""
         for column in self._job.entity.direct_columns:
             if column.name not in mapped or column.kind is None:
                 continue
             found = self._connection.execute(
-                f"SELECT DISTINCT CAST({identifier(column.name)} AS VARCHAR) AS value FROM checked "
+                f"SELECT DISTINCT CAST({identifier(column.name)} AS VARCHAR) AS value FROM landing.checked "
                 f"WHERE trim(CAST({identifier(column.name)} AS VARCHAR)) <> ''"
             ).to_arrow_table()
             tokenised = self._vault.tokenise(
@@ -453,12 +457,14 @@ class _Landing:
                     "token": pa.array([each.token for each in tokenised], pa.string()),
                 }
             )
-            self._connection.register("siyu_tokens", table)
-            self._connection.execute(f"CREATE TEMP TABLE token_{column.name} AS FROM siyu_tokens")
-            self._connection.unregister("siyu_tokens")
+            self._connection.register("siyu_incoming", table)
+            self._connection.execute(
+                f"CREATE TABLE landing.token_{column.name} AS FROM siyu_incoming"
+            )
+            self._connection.unregister("siyu_incoming")
 
     def _create_rows(self, mapped: Mapping[str, str]) -> None:
-        """Make the view ``rows``: every judged row in the lake's shape, with its number ``_id``."""
+        """Make the view ``landing.rows``: every judged row in the lake's shape, with its number ``_id``."""
         entity = self._job.entity
         stored = ", ".join(
             f"{self._stored(column, mapped)} AS {identifier(column.name)}"
@@ -466,20 +472,20 @@ class _Landing:
             if column.origin
         )
         joins = "".join(
-            f" LEFT JOIN token_{name} ON token_{name}.value = CAST(checked.{identifier(name)} AS VARCHAR)"
+            f" LEFT JOIN landing.token_{name} AS token_{name} ON token_{name}.value = CAST(checked.{identifier(name)} AS VARCHAR)"
             for name in self._tokens
         )
-        self._connection.register("siyu_files", self._files())
-        self._connection.execute("CREATE TEMP TABLE files AS FROM siyu_files")
-        self._connection.unregister("siyu_files")
+        self._connection.register("siyu_incoming", self._files())
+        self._connection.execute("CREATE TABLE landing.files AS FROM siyu_incoming")
+        self._connection.unregister("siyu_incoming")
         self._connection.execute(
-            f"CREATE TEMP VIEW rows AS SELECT checked.rowid AS _id, {stored}, "
+            f"CREATE VIEW landing.rows AS SELECT checked.rowid AS _id, {stored}, "
             f"{literal(self._source)} AS _source, {literal(self._batch_id)} AS _batch_id, "
             f"checked._file, checked._row, checked._event_at, checked._event_date, "
             f"{self._known()} AS _known_at, {_timestamp(self._job.now)} AS _loaded_at, _bad "
-            f"FROM checked LEFT JOIN files ON checked._file = files.name{joins}"
+            f"FROM landing.checked LEFT JOIN landing.files ON checked._file = files.name{joins}"
         )
-        self._connection.execute("CREATE TEMP TABLE excluded (id BIGINT, why VARCHAR)")
+        self._connection.execute("CREATE TABLE landing.excluded (id BIGINT, why VARCHAR)")
 
     def _stored(self, stored: LakeColumn, mapped: Mapping[str, str]) -> str:
         """SQL of one column of the lake."""
@@ -540,7 +546,7 @@ class _Landing:
             return
         erased = "SELECT identifier FROM read_parquet($files)"
         self._connection.execute(
-            "INSERT INTO excluded SELECT _id, 'suppressed' FROM rows WHERE "
+            "INSERT INTO landing.excluded SELECT _id, 'suppressed' FROM landing.rows WHERE "
             + " OR ".join(f"{identifier(column)} IN ({erased})" for column in columns),
             {"files": files},
         )
@@ -551,67 +557,69 @@ class _Landing:
         Only rows whose key is met twice are compared in full.
         """
         self._connection.execute(
-            "CREATE TEMP TABLE repeated AS "
-            f"SELECT hash({self._key}) AS h FROM checked WHERE NOT _bad "
+            "CREATE TABLE landing.repeated AS "
+            f"SELECT hash({self._key}) AS h FROM landing.checked WHERE NOT _bad "
             "GROUP BY ALL HAVING count(*) > 1"
         )
         self._create_landed()
         content = [identifier(c.name) for c in self._job.entity.lake_columns if c.origin]
         self._connection.execute(
-            "INSERT INTO excluded SELECT _id, 'duplicate' FROM ("
+            "INSERT INTO landing.excluded SELECT _id, 'duplicate' FROM ("
             f"SELECT _id, row_number() OVER (PARTITION BY {', '.join(content)} "
-            "ORDER BY _known_at, _file, _row, _id) AS nth FROM rows "
-            f"WHERE {self._candidate} AND hash({self._key}) IN (SELECT h FROM repeated)) "
+            "ORDER BY _known_at, _file, _row, _id) AS nth FROM landing.rows "
+            f"WHERE {self._candidate} AND hash({self._key}) IN (SELECT h FROM landing.repeated)) "
             "WHERE nth > 1"
         )
         same = " AND ".join(f"landed.{name} IS NOT DISTINCT FROM rows.{name}" for name in content)
         self._connection.execute(
-            f"INSERT INTO excluded SELECT _id, 'duplicate' FROM rows WHERE {self._candidate} "
-            f"AND hash({self._key}) IN (SELECT h FROM landed) AND EXISTS ("
-            f"FROM landed WHERE landed.h = hash({self._qualified_key('rows')}) AND {same} "
+            f"INSERT INTO landing.excluded SELECT _id, 'duplicate' FROM landing.rows WHERE {self._candidate} "
+            f"AND hash({self._key}) IN (SELECT h FROM landing.landed) AND EXISTS ("
+            f"FROM landing.landed WHERE landed.h = hash({self._qualified_key('rows')}) AND {same} "
             "AND landed._known_at <= rows._known_at)"
         )
 
     @property
     def _candidate(self) -> str:
-        return "NOT _bad AND _id NOT IN (SELECT id FROM excluded)"
+        return "NOT _bad AND _id NOT IN (SELECT id FROM landing.excluded)"
 
     def _qualified_key(self, table: str) -> str:
         return ", ".join(f"{table}.{identifier(name)}" for name in self._job.entity.key)
 
     def _create_landed(self) -> None:
-        """Make ``landed``: rows of this input already in the lake under a key of this batch."""
+        """Make ``landing.landed``: rows of this input already in the lake under a key of this batch."""
         query = self._job.lake.query(self._job.entity.entity)
         gone = ", ".join(map(literal, self._plan.replaces)) or "''"
         self._connection.execute(
-            f"CREATE TEMP TABLE landed AS SELECT *, hash({self._key}) AS h FROM ({query}) "
+            f"CREATE TABLE landing.landed AS SELECT *, hash({self._key}) AS h FROM ({query}) "
             f"WHERE _source = {literal(self._source)} AND _batch_id NOT IN ({gone}) "
-            f"AND hash({self._key}) IN (SELECT hash({self._key}) FROM checked WHERE NOT _bad)"
+            f"AND hash({self._key}) IN (SELECT hash({self._key}) FROM landing.checked WHERE NOT _bad)"
         )
 
     def _count(self) -> _Counts:
         """Count what became of every row, each outcome on its own."""
         counts = _Counts()
         malformed = self._scalar(f"SELECT count(*) FROM {MALFORMED}")
-        counts.rows_in = self._scalar("SELECT count(*) FROM checked") + malformed
+        counts.rows_in = self._scalar("SELECT count(*) FROM landing.checked") + malformed
         counts.quarantined = malformed + self._scalar(f"SELECT count(*) FROM ({self._rejected})")
         excluded = dict(
-            self._connection.execute("SELECT why, count(*) FROM excluded GROUP BY 1").fetchall()
+            self._connection.execute(
+                "SELECT why, count(*) FROM landing.excluded GROUP BY 1"
+            ).fetchall()
         )
         counts.suppressed = excluded.get("suppressed", 0)
         counts.duplicates = excluded.get("duplicate", 0)
         row = self._connection.execute(
-            "SELECT count(*), min(_event_at), max(_event_at), max(_event_date) FROM checked "
-            "WHERE NOT _bad AND rowid NOT IN (SELECT id FROM excluded)"
+            "SELECT count(*), min(_event_at), max(_event_at), max(_event_date) FROM landing.checked "
+            "WHERE NOT _bad AND rowid NOT IN (SELECT id FROM landing.excluded)"
         ).fetchone()
         if row is not None:
             counts.accepted, first, last, counts.last_day = row
             counts.event_min, counts.event_max = _aware(first), _aware(last)
         accepted_before = self._connection.execute(
             f"SELECT count(*), count(DISTINCT ({self._key})) FILTER (hash({self._key}) NOT IN "
-            "(SELECT h FROM landed)) FROM checked WHERE NOT _bad "
-            "AND rowid NOT IN (SELECT id FROM excluded) AND (hash("
-            f"{self._key}) IN (SELECT h FROM repeated) OR hash({self._key}) IN (SELECT h FROM landed))"
+            "(SELECT h FROM landing.landed)) FROM landing.checked WHERE NOT _bad "
+            "AND rowid NOT IN (SELECT id FROM landing.excluded) AND (hash("
+            f"{self._key}) IN (SELECT h FROM landing.repeated) OR hash({self._key}) IN (SELECT h FROM landing.landed))"
         ).fetchone()
         if accepted_before is not None:
             counts.superseding = accepted_before[0] - accepted_before[1]
@@ -620,8 +628,8 @@ class _Landing:
     @property
     def _rejected(self) -> str:
         return (
-            "SELECT _file, _row, _rules AS rules, _payload AS payload FROM checked "
-            "WHERE _bad AND rowid NOT IN (SELECT id FROM excluded)"
+            "SELECT _file, _row, _rules AS rules, _payload AS payload FROM landing.checked "
+            "WHERE _bad AND rowid NOT IN (SELECT id FROM landing.excluded)"
         )
 
     def _manifest(self, records: Mapping[str, int], counts: _Counts) -> Manifest:
@@ -654,7 +662,7 @@ class _Landing:
             if column.name not in self._tokens or column.kind is None:
                 continue
             used = self._connection.execute(
-                f"SELECT DISTINCT {column.name}_token FROM rows WHERE {self._candidate} "
+                f"SELECT DISTINCT {column.name}_token FROM landing.rows WHERE {self._candidate} "
                 f"AND {column.name}_token IS NOT NULL"
             ).fetchall()
             tokens = {row[0] for row in used}
@@ -675,7 +683,7 @@ class _Landing:
     def _commit(self, manifest: Manifest) -> None:
         columns = ", ".join(identifier(column.name) for column in self._job.entity.lake_columns)
         rows = self._connection.execute(
-            f"SELECT {columns} FROM rows WHERE {self._candidate}"
+            f"SELECT {columns} FROM landing.rows WHERE {self._candidate}"
         ).to_arrow_reader(_ROWS_AT_ONCE)
         out = (*manifest.replaces, manifest.batch_id)
         replacing = (
@@ -708,5 +716,10 @@ def _timestamp(at: datetime) -> str:
     return f"CAST({literal(said)} AS TIMESTAMP)"
 
 
+def utc(at: datetime) -> datetime:
+    """A moment in UTC; one without a zone is taken to be in UTC already."""
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
 def _aware(at: datetime | None) -> datetime | None:
-    return None if at is None else at.replace(tzinfo=UTC)
+    return None if at is None else utc(at)

@@ -45,15 +45,13 @@ def load_mapping(retailer: Retailer, entity: str) -> MappingSql:
     """
     file = retailer.mappings[entity]
     text = file.read_text("utf-8").strip().removesuffix(";")
-    with duckdb.connect() as connection:
-        (said,) = connection.execute("SELECT json_serialize_sql($1)", [text]).fetchone() or ("",)
-    tree = json.loads(said)
+    tree = _parsed(text)
     if tree["error"] or len(tree["statements"]) != 1:
         raise InputError(
             f"{file}: {tree.get('error_message', 'more than one statement')}; "
             "a mapping is one SELECT over the inputs of retailer.yaml"
         )
-    named = set(_tables(tree))
+    named = {node["table_name"] for node in _nodes(tree) if node.get("type") == "BASE_TABLE"}
     read = [name for name in retailer.inputs if name in named]
     if not read:
         raise InputError(
@@ -66,16 +64,34 @@ def load_mapping(retailer: Retailer, entity: str) -> MappingSql:
     return MappingSql(file, text, tuple(rows or read), tuple(lookups))
 
 
-def _tables(node: Any) -> Iterator[str]:
-    """Names of the tables in a serialised statement, those of WITH clauses among them."""
+def columns_named(mapping: MappingSql) -> frozenset[str]:
+    """Every column name that the SQL mentions, in lower case."""
+    found = (
+        str(name)
+        for node in _nodes(_parsed(mapping.text))
+        if node.get("class") == "COLUMN_REF"
+        for name in node["column_names"]
+    )
+    return frozenset(name.lower() for name in found)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """A statement as the engine's parser sees it."""
+    with duckdb.connect() as connection:
+        row = connection.execute("SELECT json_serialize_sql($1)", [text]).fetchone()
+    tree: dict[str, Any] = json.loads(row[0] if row else "{}")
+    return tree
+
+
+def _nodes(node: Any) -> Iterator[dict[str, Any]]:
+    """Every object in a parsed statement."""
     if isinstance(node, dict):
-        if node.get("type") == "BASE_TABLE":
-            yield node["table_name"]
+        yield node
         for value in node.values():
-            yield from _tables(value)
+            yield from _nodes(value)
     elif isinstance(node, list):
         for value in node:
-            yield from _tables(value)
+            yield from _nodes(value)
 
 
 def mapping_sha256(

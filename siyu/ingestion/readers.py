@@ -37,13 +37,16 @@ _UTF_8 = {"utf-8", "utf_8", "utf8", "utf-8-sig"}
 
 csv.field_size_limit(2**31 - 1)
 
-MALFORMED = "malformed"
+# Everything that landing makes for itself lies in this schema, so that an input may have any name.
+SCHEMA = "landing"
+MALFORMED = f"{SCHEMA}.malformed"
 
 
 def create_malformed(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the table of records that cannot be read."""
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {MALFORMED} "
+        f"CREATE OR REPLACE TABLE {MALFORMED} "
         '(_file VARCHAR, _row BIGINT, "column" VARCHAR, payload VARCHAR)'
     )
 
@@ -75,7 +78,7 @@ def bind_files(
     try:
         if source.format == "parquet":
             return _bind_parquet(connection, name, source, files, limit)
-        raw = f"raw_{name}"
+        raw = f"{SCHEMA}.raw_{name}"
         if source.format == "csv":
             _load_csv(connection, raw, name, source, files, limit)
         else:
@@ -216,9 +219,10 @@ def _bind_raw(
     described = [row[0] for row in connection.execute(f"DESCRIBE {raw}").fetchall()]
     # The strict load keeps the files' order, so a record's number follows from where it lies.
     numbered = "_row" in described
+    first = f"{SCHEMA}.first_{name}"
     row = "_row" if numbered else "raw.rowid - first.rowid + 1"
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE first_{name} AS SELECT {_PATH}, "
+        f"CREATE OR REPLACE TABLE {first} AS SELECT {_PATH}, "
         f"{_file_name(files)} AS _file, min(rowid) AS rowid, count(*) AS records "
         f"FROM {raw} GROUP BY ALL"
     )
@@ -233,7 +237,7 @@ def _bind_raw(
         for column, kind in types.items()
     }
     plain = f"SELECT raw.* EXCLUDE ({_PATH}{', _row' if numbered else ''}), _file, {row} AS _row "
-    plain += f"FROM {raw} AS raw JOIN first_{name} AS first USING ({_PATH})"
+    plain += f"FROM {raw} AS raw JOIN {first} AS first USING ({_PATH})"
     kept = ""
     if misfit:
         first_misfit = " ".join(
@@ -253,7 +257,7 @@ def _bind_raw(
         f"{f'REPLACE ({replaced})' if replaced else ''} FROM ({plain}) {kept}"
     )
     records = dict.fromkeys((file.name for file in files), 0)
-    records.update(connection.execute(f"SELECT _file, records FROM first_{name}").fetchall())
+    records.update(connection.execute(f"SELECT _file, records FROM {first}").fetchall())
     if numbered:
         for file, count in connection.execute(
             f'SELECT _file, count(*) FROM {MALFORMED} WHERE "column" IS NULL GROUP BY 1'
@@ -369,7 +373,7 @@ def _load_csv(
     if plain and all(header == columns for header in headers.values()):
         try:
             connection.execute(
-                f"CREATE OR REPLACE TEMP TABLE {raw} AS "
+                f"CREATE OR REPLACE TABLE {raw} AS "
                 f"FROM read_csv({_list(files)}, {dialect.sql(columns)}) {_limit(limit)}"
             )
             return
@@ -386,9 +390,7 @@ def _create_numbered(
     connection: duckdb.DuckDBPyConnection, raw: str, types: Mapping[str, str]
 ) -> None:
     columns = ", ".join(f"{identifier(column)} {kind}" for column, kind in types.items())
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {raw} ({columns}, {_PATH} VARCHAR, _row BIGINT)"
-    )
+    connection.execute(f"CREATE OR REPLACE TABLE {raw} ({columns}, {_PATH} VARCHAR, _row BIGINT)")
 
 
 def _insert_records(
@@ -415,9 +417,9 @@ def _insert_records(
              pa.array([row for row, _ in good], pa.int64())],
             schema=schema,
         )  # fmt: skip
-        connection.register("siyu_records", table)
-        connection.execute(f"INSERT INTO {raw} BY NAME FROM siyu_records")
-        connection.unregister("siyu_records")
+        connection.register("siyu_incoming", table)
+        connection.execute(f"INSERT INTO {raw} BY NAME FROM siyu_incoming")
+        connection.unregister("siyu_incoming")
         _insert_malformed(
             connection, file, [(row, text) for row, text in chunk if isinstance(text, str)]
         )
@@ -433,9 +435,9 @@ def _insert_malformed(
             "payload": pa.array([text for _, text in records], pa.string()),
         }
     )
-    connection.register("siyu_malformed", rows)
-    connection.execute(f"INSERT INTO {MALFORMED} BY NAME FROM siyu_malformed")
-    connection.unregister("siyu_malformed")
+    connection.register("siyu_incoming", rows)
+    connection.execute(f"INSERT INTO {MALFORMED} BY NAME FROM siyu_incoming")
+    connection.unregister("siyu_incoming")
 
 
 def _records(file: SourceFile, dialect: _Dialect, width: int) -> Iterator[list[str] | str]:
@@ -518,7 +520,7 @@ def _load_json(
     largest = max(file.bytes * (20 if file.path.suffix == ".gz" else 1) for file in files)
     try:
         connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE {raw} AS FROM read_json({_list(files)}, "
+            f"CREATE OR REPLACE TABLE {raw} AS FROM read_json({_list(files)}, "
             f"columns = {{{columns}}}, format = {literal(form)}, filename = {literal(_PATH)}, "
             f"maximum_object_size = {max(16_777_216, min(largest + 1024, 2**31))}) {_limit(limit)}"
         )
@@ -542,22 +544,22 @@ def _insert_json(
     numbered = enumerate(texts, start=1)
     while chunk := list(islice(numbered, _LINES_AT_ONCE)):
         connection.register(
-            "siyu_texts",
+            "siyu_incoming",
             pa.table({"row": [row for row, _ in chunk], "text": [text for _, text in chunk]}),
         )
         connection.execute(
-            "CREATE OR REPLACE TEMP TABLE parsed AS SELECT row, text, "
+            f"CREATE OR REPLACE TABLE {SCHEMA}.parsed AS SELECT row, text, "
             "CASE WHEN json_valid(text) AND json_type(text) = 'OBJECT' "
-            f"THEN TRY(from_json_strict(text, {shape})) END AS record FROM siyu_texts"
+            f"THEN TRY(from_json_strict(text, {shape})) END AS record FROM siyu_incoming"
         )
-        connection.unregister("siyu_texts")
+        connection.unregister("siyu_incoming")
         columns = ", ".join(f"record.{identifier(column)}" for column in types)
         connection.execute(
-            f"INSERT INTO {raw} SELECT {columns}, {literal(str(file.path))}, row FROM parsed "
+            f"INSERT INTO {raw} SELECT {columns}, {literal(str(file.path))}, row FROM {SCHEMA}.parsed "
             "WHERE record IS NOT NULL"
         )
         connection.execute(
-            f"INSERT INTO {MALFORMED} SELECT {literal(file.name)}, row, NULL, text FROM parsed "
+            f"INSERT INTO {MALFORMED} SELECT {literal(file.name)}, row, NULL, text FROM {SCHEMA}.parsed "
             "WHERE record IS NULL"
         )
 

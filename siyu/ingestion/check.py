@@ -1,0 +1,288 @@
+"""A look at a new retailer's folder before anything runs: what is missing, what is mistyped.
+
+What belongs here: reading a sample of each input, running the mappings over it, and saying what came
+of it, column by column. Nothing is written. What does not: landing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+from pydantic import BaseModel, ConfigDict
+
+from siyu.config import Settings
+from siyu.contracts import Contract, contract
+from siyu.ingestion.connectors import CONNECTORS, Found
+from siyu.ingestion.errors import InputError, explained
+from siyu.ingestion.landing import Job, created_checked
+from siyu.ingestion.mapping import MappingSql, columns_named, create_macros, load_mapping
+from siyu.ingestion.readers import MALFORMED, bind_empty, bind_files, columns_of, create_malformed
+from siyu.retailer import Retailer, read_retailer
+
+_SAMPLED_FILES = 3
+_SAMPLED_RECORDS = 10_000
+
+Status = Literal["supplied", "optional missing", "required missing", "mistyped"]
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class InputCheck(_Data):
+    """What was found of one input.
+
+    Attributes:
+        name: The input.
+        files: How many files there are.
+        found: Columns that the files have.
+        used: Those that some mapping mentions.
+        error: Why it cannot be read, or empty.
+    """
+
+    name: str
+    files: int
+    found: tuple[str, ...] = ()
+    used: tuple[str, ...] = ()
+    error: str = ""
+
+
+class ColumnCheck(_Data):
+    """What the sample says of one column of a contract.
+
+    Attributes:
+        name: The column.
+        status: ``mistyped`` when a sampled value does not fit the contract's type.
+        expected: The contract's type.
+        found: The mapping's type; empty when it does not yield the column.
+        broken: Sampled rows that break a rule on it, by rule.
+        example: ``file:row`` of the first of them.
+    """
+
+    name: str
+    status: Status
+    expected: str
+    found: str = ""
+    broken: Mapping[str, int] = {}
+    example: str = ""
+
+
+class EntityCheck(_Data):
+    """What a mapping makes of a sample of one input.
+
+    Attributes:
+        entity: The entity.
+        source: The input; empty when the mapping cannot be read at all.
+        rows: Sampled rows that the mapping yields.
+        malformed: Sampled records that cannot be read.
+        columns: Every column of the contract.
+        error: Why the mapping does not run, or empty.
+    """
+
+    entity: str
+    source: str
+    rows: int = 0
+    malformed: int = 0
+    columns: tuple[ColumnCheck, ...] = ()
+    error: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it can land."""
+        bad = {"required missing", "mistyped"}
+        return not self.error and not any(column.status in bad for column in self.columns)
+
+
+class RetailerCheck(_Data):
+    """What is missing or mistyped in a retailer's folder."""
+
+    retailer: str
+    inputs: tuple[InputCheck, ...]
+    entities: tuple[EntityCheck, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every input can be read and every mapping can land."""
+        return not any(i.error for i in self.inputs) and all(e.ok for e in self.entities)
+
+    def report(self) -> str:
+        """The same as text for a person."""
+        return "\n".join([*self._input_lines(), *self._entity_lines(), self._verdict()])
+
+    def _input_lines(self) -> Iterator[str]:
+        for found in self.inputs:
+            unused = [column for column in found.found if column not in found.used]
+            yield f"input {found.name}: {found.files} files, {len(found.found)} columns"
+            if unused:
+                yield f"  no mapping uses {', '.join(unused)}"
+            if found.error:
+                yield f"  ERROR {found.error}"
+
+    def _entity_lines(self) -> Iterator[str]:
+        for entity in self.entities:
+            head = f"{entity.entity} from {entity.source}" if entity.source else entity.entity
+            yield f"{head}: {entity.rows} rows sampled, {entity.malformed} records unreadable"
+            if entity.error:
+                yield f"  ERROR {entity.error}"
+            missing = [c.name for c in entity.columns if c.status == "optional missing"]
+            if missing:
+                yield f"  not supplied (optional): {', '.join(missing)}"
+            for column in entity.columns:
+                if column.status in ("required missing", "mistyped"):
+                    found = f", found {column.found}" if column.found else ""
+                    yield f"  ERROR {column.name}: {column.status}, expected {column.expected}{found}"
+                if column.broken:
+                    said = ", ".join(f"{rule} {rows} rows" for rule, rows in column.broken.items())
+                    yield f"  {column.name}: {said}, first at {column.example}"
+
+    def _verdict(self) -> str:
+        return f"{self.retailer}: " + ("ready to land" if self.ok else "not ready: see ERROR above")
+
+
+def check_retailer(folder: Path, settings: Settings) -> RetailerCheck:
+    """Look at a retailer's folder and a sample of its files; write nothing.
+
+    Args:
+        folder: Holds retailer.yaml and the mappings.
+        settings: Fills the variables of locations.
+
+    Returns:
+        What was found, input by input and column by column.
+
+    Raises:
+        RetailerError: retailer.yaml itself cannot be read.
+    """
+    retailer = read_retailer(folder)
+    now = datetime.now(UTC)
+    mappings: dict[str, MappingSql] = {}
+    entities: list[EntityCheck] = []
+    for entity in retailer.mappings:
+        try:
+            mappings[entity] = load_mapping(retailer, entity)
+        except InputError as error:
+            entities.append(EntityCheck(entity=entity, source="", error=str(error)))
+    used = frozenset[str]().union(*(columns_named(mapping) for mapping in mappings.values()))
+    found: dict[str, Found] = {}
+    inputs = []
+    for name in retailer.inputs:
+        checked, found[name] = _check_input(retailer, name, settings, used, now)
+        inputs.append(checked)
+    for entity, mapping in mappings.items():
+        job = Job(settings, retailer, contract(entity), mapping, found, "check", now)
+        entities += [_check_entity(job, source) for source in mapping.inputs]
+    return RetailerCheck(
+        retailer=retailer.name,
+        inputs=tuple(inputs),
+        entities=tuple(sorted(entities, key=lambda e: (e.entity, e.source))),
+    )
+
+
+def _check_input(
+    retailer: Retailer, name: str, settings: Settings, used: frozenset[str], now: datetime
+) -> tuple[InputCheck, Found]:
+    source = retailer.inputs[name]
+    try:
+        found = CONNECTORS[source.connector](name, source, settings, now)
+    except InputError as error:
+        return InputCheck(name=name, files=0, error=str(error)), Found(source.location, ())
+    if not found.files:
+        return InputCheck(name=name, files=0, error=f"no file at {found.location}"), found
+    sample = Found(found.location, found.files[:_SAMPLED_FILES])
+    try:
+        with duckdb.connect() as connection:
+            columns = tuple(columns_of(connection, name, source, sample.files))
+    except InputError as error:
+        return InputCheck(name=name, files=len(found.files), error=str(error)), sample
+    mentioned = tuple(column for column in columns if column.lower() in used)
+    return InputCheck(name=name, files=len(found.files), found=columns, used=mentioned), sample
+
+
+def _check_entity(job: Job, source: str) -> EntityCheck:
+    """Run the mapping over a sample of one input."""
+    name = job.entity.entity
+    if not job.found[source].files:
+        return EntityCheck(entity=name, source=source)
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        create_malformed(connection)
+        create_macros(connection, job.retailer.timezone)
+        try:
+            _bind(connection, job, source)
+            described = connection.execute(f"DESCRIBE {job.mapping.text}").fetchall()
+        except InputError as error:
+            return EntityCheck(entity=name, source=source, error=str(error))
+        except duckdb.Error as error:
+            said = f"{job.mapping.file}: {explained(error)}"
+            return EntityCheck(entity=name, source=source, error=said)
+        mapped = {str(row[0]): str(row[1]) for row in described}
+        try:
+            created_checked(connection, job, source)
+        except InputError as error:
+            columns = _columns(job.entity, mapped, {}, _numbered(job))
+            return EntityCheck(entity=name, source=source, columns=columns, error=str(error))
+        broken = _broken(connection)
+        rows = connection.execute(
+            f"SELECT (SELECT count(*) FROM landing.checked), (SELECT count(*) FROM {MALFORMED})"
+        ).fetchone() or (0, 0)
+    columns = _columns(job.entity, mapped, broken, _numbered(job))
+    return EntityCheck(entity=name, source=source, rows=rows[0], malformed=rows[1], columns=columns)
+
+
+def _numbered(job: Job) -> bool:
+    return job.retailer.entity(job.entity.entity).line_no == "occurrence"
+
+
+def _bind(connection: duckdb.DuckDBPyConnection, job: Job, source: str) -> None:
+    for name in (*job.mapping.inputs, *job.mapping.lookups):
+        files, settings = job.found[name].files, job.retailer.inputs[name]
+        if name == source or (name in job.mapping.lookups and files):
+            bind_files(connection, name, settings, files, _SAMPLED_RECORDS)
+        else:
+            bind_empty(connection, name, settings, files)
+
+
+def _broken(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[dict[str, int], str]]:
+    """By column: rows by the rule they break, and ``file:row`` of the first."""
+    found: dict[str, tuple[dict[str, int], str]] = {}
+    for column, rule, rows, example in connection.execute(
+        "SELECT broken.column, broken.rule, count(*), "
+        "arg_min(_file || ':' || _row, (_file, _row)) FROM "
+        "(SELECT _file, _row, unnest(_rules) AS broken FROM landing.checked WHERE _bad) "
+        "GROUP BY ALL ORDER BY ALL"
+    ).fetchall():
+        rules, first = found.setdefault(column, ({}, example))
+        rules[rule] = rows
+        found[column] = (rules, min(first, example))
+    return found
+
+
+def _columns(
+    entity: Contract,
+    mapped: Mapping[str, str],
+    broken: Mapping[str, tuple[dict[str, int], str]],
+    numbered: bool,
+) -> tuple[ColumnCheck, ...]:
+    checks = []
+    for column in entity.columns:
+        rules, example = broken.get(column.name, ({}, ""))
+        supplied = column.name in mapped or (numbered and column.name == "line_no")
+        status: Status = "supplied"
+        if not supplied:
+            status = "required missing" if column.required else "optional missing"
+        elif "type" in rules:
+            status = "mistyped"
+        checks.append(
+            ColumnCheck(
+                name=column.name,
+                status=status,
+                expected=column.sql_type,
+                found=mapped.get(column.name, ""),
+                broken=rules,
+                example=example,
+            )
+        )
+    return tuple(checks)
