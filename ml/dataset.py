@@ -109,13 +109,13 @@ def read_training(
         DatasetError: a day has no labelled customer, or a table or column is missing.
     """
     names = _feature_columns(warehouse)
-    _require_columns(warehouse, LABELS_TABLE, {*KEYS, f"{task}_label", "label_matures_on"})
+    _require_columns(warehouse, LABELS_TABLE, {*KEYS, f"{task}_label", f"{task}_matures_on"})
     selected = ", ".join(f"f.{name}" for name in names)
     table = warehouse.read(
         f"SELECT f.customer_id, f.as_of_date, {selected}, CAST(l.{task}_label AS DOUBLE) AS label "
         f"FROM {FEATURES_TABLE} f JOIN {LABELS_TABLE} l USING (customer_id, as_of_date) "
         f"WHERE list_contains(?, f.as_of_date) AND l.{task}_label IS NOT NULL "
-        f"AND l.label_matures_on <= ? AND {_population(settings)} "
+        f"AND l.{task}_matures_on <= ? AND {_population(settings)} "
         f"ORDER BY f.as_of_date, f.customer_id",
         [list(days), as_of],
     )

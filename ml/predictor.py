@@ -11,6 +11,7 @@ The folder holds ``model.json`` and, for boosted trees, ``booster.ubj``.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,11 @@ Floats = npt.NDArray[np.float64]
 FORMAT = 1
 # Certainty is never claimed: one surprise would cost an infinite log-loss.
 CLIP = 1e-4
+
+
+# Under this many values a second thread costs more than it brings: a waiting thread spins, and on a
+# machine that is busy with something else the first then waits for it, round after round.
+_ONE_THREAD_VALUES = 5_000_000
 
 
 class ModelFileError(Exception):
@@ -122,7 +128,9 @@ class BoosterScorer:
     def _predict(self, matrix: Floats, **how: bool) -> Floats:
         import xgboost
 
-        frame = xgboost.DMatrix(matrix, feature_names=list(self.features))
+        count = threads(matrix)
+        self.booster.set_param({"nthread": count})
+        frame = xgboost.DMatrix(matrix, feature_names=list(self.features), nthread=count)
         return np.asarray(self.booster.predict(frame, **how), dtype=np.float64)
 
 
@@ -192,6 +200,11 @@ class LogisticScorer:
         return parts
 
 
+def threads(matrix: Floats) -> int:
+    """How many threads XGBoost should use for a matrix."""
+    return 1 if matrix.size < _ONE_THREAD_VALUES else os.cpu_count() or 1
+
+
 def save(predictor: Predictor, folder: Path) -> None:
     """Write the model's files into a folder that exists."""
     said: dict[str, Any] = {
@@ -238,7 +251,7 @@ def load(folder: Path) -> Predictor:
     if said["kind"] == "xgboost":
         import xgboost
 
-        booster = xgboost.Booster(params={"nthread": 2})
+        booster = xgboost.Booster()
         booster.load_model(str(folder / "booster.ubj"))
         scorer = BoosterScorer(booster, features)
     else:

@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 _MODEL = "model"
+# Read when MLflow is imported: no usage reports, no bars among the logs, and no copy of this
+# project's lock file with every model, whose requirements are few and stated.
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_UV_AUTO_DETECT": "false",
+}
 _LOCAL_UI = "http://127.0.0.1:5000"
 
 
@@ -167,17 +175,23 @@ class Registry:
 
     def _open(self) -> tuple[Any, Any]:
         """MLflow, pointed at our store, and a client of it."""
-        # Read at import: no usage reports, no bars among the logs.
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
         import mlflow
 
         for name in ("alembic", "mlflow"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        # It warns of every environment without pip, which is every one that uv made.
+        logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
         if self._remote is None:
             self._folder.mkdir(parents=True, exist_ok=True)
         mlflow.set_tracking_uri(self._uri)
         mlflow.set_registry_uri(self._uri)
+        if self._remote is None:
+            # MLflow puts them there for child processes; the next Registry would take them for
+            # what a person has set.
+            for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+                os.environ.pop(name, None)
         return mlflow, mlflow.MlflowClient()
 
     def _experiment(self, client: Any, name: str) -> str:
@@ -208,7 +222,13 @@ class Registry:
 
 def _log_model(mlflow: Any, run_id: str, predictor: Predictor) -> str:
     """Log a predictor as a model that stands on its own; returns its URI."""
-    with _model_files(predictor) as folder, mlflow.start_run(run_id=run_id):
+    with (
+        _model_files(predictor) as folder,
+        mlflow.start_run(run_id=run_id),
+        warnings.catch_warnings(),
+    ):
+        # An example would be a customer.
+        warnings.filterwarnings("ignore", message=".*input example was not provided")
         logged = mlflow.pyfunc.log_model(
             name=_MODEL,
             python_model=str(Path(__file__).with_name("pyfunc_model.py")),

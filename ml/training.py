@@ -16,7 +16,7 @@ import numpy as np
 
 from ml.dataset import Dataset, Floats
 from ml.evaluation import row_log_loss
-from ml.predictor import CLIP, BoosterScorer, Calibrator, Predictor
+from ml.predictor import CLIP, BoosterScorer, Calibrator, Predictor, threads
 from ml.snapshots import SnapshotPlan
 
 # Shallow and strongly regularised: snapshots of one customer repeat each other, and deep trees
@@ -32,7 +32,6 @@ PARAMETERS: Mapping[str, Any] = {
     "colsample_bynode": 0.5,
     "reg_lambda": 5.0,
     "seed": 20260101,
-    "nthread": 2,
 }
 MAX_ROUNDS = 600
 PATIENCE = 40
@@ -172,12 +171,20 @@ def _fit(train: Dataset, rounds: int) -> Any:
 
 
 def _parameters(train: Dataset) -> dict[str, Any]:
-    return {**PARAMETERS, "base_score": float(train.label.mean())}
+    return {
+        **PARAMETERS,
+        "base_score": float(train.label.mean()),
+        "nthread": threads(train.matrix),
+    }
 
 
 def _matrix(rows: Dataset, like: Any = None) -> Any:
     import xgboost
 
     return xgboost.QuantileDMatrix(
-        rows.matrix, rows.label, feature_names=list(rows.features), ref=like
+        rows.matrix,
+        rows.label,
+        feature_names=list(rows.features),
+        ref=like,
+        nthread=threads(rows.matrix),
     )
