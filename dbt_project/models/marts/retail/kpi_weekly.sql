@@ -62,28 +62,28 @@ returning_customers as (
     group by visits.week_start
 ),
 
-registrations as (
-    select
-        {{ period_start('week', 'customers.registered_date') }} as week_start,
-        count(*) as new_members
+-- A member whose day of registration is not known counts from the day they were first seen.
+member_days as (
+    select coalesce(customers.registered_date, customers.first_seen_date) as member_since
     from {{ ref('dim_customer') }} as customers
-    where
-        customers.is_member
-        and customers.registered_date >= {{ date_literal(var('history_from')) }}
-        and customers.registered_date <= {{ as_of_date() }}
-    group by {{ period_start('week', 'customers.registered_date') }}
+    where customers.is_member
 ),
 
--- Members from before the history, and those whose day of registration is not known.
+registrations as (
+    select
+        {{ period_start('week', 'member_days.member_since') }} as week_start,
+        count(*) as new_members
+    from member_days
+    where
+        member_days.member_since >= {{ date_literal(var('history_from')) }}
+        and member_days.member_since <= {{ as_of_date() }}
+    group by {{ period_start('week', 'member_days.member_since') }}
+),
+
 members_before as (
     select count(*) as members
-    from {{ ref('dim_customer') }} as customers
-    where
-        customers.is_member
-        and (
-            customers.registered_date is null
-            or customers.registered_date < {{ date_literal(var('history_from')) }}
-        )
+    from member_days
+    where member_days.member_since < {{ date_literal(var('history_from')) }}
 )
 
 select
