@@ -1,0 +1,90 @@
+"""Dirt: what goes wrong between what happened and what is delivered, counted as it is made.
+
+What belongs here: choosing rows by rate, and spoiling Arrow tables. What does not: which feed gets
+which kind (the feeds themselves), or the rates (``parameters``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from siyu.simulator.draws import Bools, Streams
+from siyu.simulator.parameters import DIRT
+
+
+class Dirt:
+    """Chooses rows to spoil and remembers how many.
+
+    Attributes:
+        counts: Rows spoilt by (feed, kind).
+    """
+
+    def __init__(self, streams: Streams, multiplier: float) -> None:
+        self._rates = DIRT.times(multiplier)
+        self._streams = streams
+        self.counts: Counter[tuple[str, str]] = Counter()
+
+    def mark(self, feed: str, kind: str, count: int, among: Bools | None = None) -> Bools:
+        """Which of ``count`` rows of ``feed`` get dirt of ``kind``.
+
+        The share is exact, and at least one row where the rate is not zero, so that the smallest
+        simulation shows every kind.
+
+        Args:
+            feed: Name of the feed, for the count and the random stream.
+            kind: Attribute of ``parameters.DirtRates``.
+            count: Rows of the feed.
+            among: Rows that can get it; the rate is a share of these.
+        """
+        possible = np.arange(count) if among is None else np.flatnonzero(among)
+        rate: float = getattr(self._rates, kind)
+        wanted = min(len(possible), max(1, round(rate * len(possible)))) if rate else 0
+        rng = self._streams.of(f"dirt {feed} {kind}")
+        marked = np.zeros(count, dtype=bool)
+        marked[rng.choice(possible, wanted, replace=False)] = True
+        self.counts[feed, kind] += wanted
+        return marked
+
+    def sprinkle(self, rng: np.random.Generator, feed: str, kind: str, count: int) -> Bools:
+        """Like ``mark`` for a feed made in parts: each row by chance, and no least number."""
+        rate: float = getattr(self._rates, kind)
+        marked = rng.random(count) < rate
+        self.counts[feed, kind] += int(marked.sum())
+        return marked
+
+    def repeat(self, feed: str, table: pa.Table) -> pa.Table:
+        """The table with some rows delivered once more, further down."""
+        again = np.flatnonzero(self.mark(feed, "duplicate", table.num_rows))
+        return pa.concat_tables([table, table.take(pa.array(again))])
+
+    def spoil(
+        self, feed: str, table: pa.Table, faults: Mapping[str, Mapping[str, object]]
+    ) -> pa.Table:
+        """The table with extra rows that break the contract.
+
+        Each fault copies some rows and overwrites columns of the copies; ``{n}`` in a text becomes
+        a number, so that a copy has a key of its own.
+
+        Args:
+            feed: Name of the feed.
+            table: Its rows.
+            faults: By name of the fault, the new values by column; None for a missing value.
+        """
+        spoilt = [table]
+        for name, values in faults.items():
+            chosen = np.flatnonzero(self.mark(f"{feed} {name}", "invalid", table.num_rows))
+            copies = table.take(pa.array(chosen))
+            for column, value in values.items():
+                at = copies.schema.get_field_index(column)
+                texts = [
+                    value.format(n=n) if isinstance(value, str) else value
+                    for n in range(copies.num_rows)
+                ]
+                field = copies.schema.field(column)
+                copies = copies.set_column(at, field, pa.array(texts, field.type))
+            spoilt.append(copies)
+        return pa.concat_tables(spoilt)
