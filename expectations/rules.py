@@ -162,7 +162,7 @@ def measured(
 ) -> Rule:
     """A number lies between the bounds, both included; no number at all is an error."""
     return Rule(
-        id, expected, "ExpectColumnValuesToBeBetween",
+        id, expected, "ExpectColumnMaxToBeBetween",
         {"column": id, "min_value": least, "max_value": most}, severity,
         measure=expression, broken=broken, counts_rows=counts_rows,
     )  # fmt: skip

@@ -11,11 +11,13 @@ may hold data.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 import duckdb
 
-from expectations.engine import Answer, judge_frame, judge_query
+from expectations.engine import judge_frame, judge_query
 from expectations.rules import ROWS, Rule, Suite
 from siyu.ops import GateResult
 
@@ -28,11 +30,18 @@ MAX_EXAMPLES = 5
 PANDAS_MAX_ROWS = 5_000
 
 
-_SILENT = Answer(None)
-
-
 class _Unreadable(Exception):
     """The table itself cannot be read; the message says why without quoting data."""
+
+
+@dataclass(frozen=True)
+class _Table:
+    """What is judged: a connection that sees it, its columns and its number of judged rows."""
+
+    suite: Suite
+    connection: duckdb.DuckDBPyConnection
+    columns: frozenset[str]
+    rows: int
 
 
 def judge(suite: Suite, connection: duckdb.DuckDBPyConnection) -> list[GateResult]:
@@ -46,164 +55,166 @@ def judge(suite: Suite, connection: duckdb.DuckDBPyConnection) -> list[GateResul
         One result per rule, in the suite's order; never empty.
     """
     try:
-        present, rows = _shape(suite, connection)
+        table = _look(suite, connection)
+        numbers = _measure(table)
+        verdicts = _judge_rows(table) | _judge_numbers(suite, numbers)
+        return [_result(table, rule, verdicts.get(rule.id), numbers) for rule in suite.rules]
     except _Unreadable as error:
         return [_errored(rule, str(error)) for rule in suite.rules]
-    try:
-        answers = _judge_rows(suite, connection, rows) | _judge_measures(suite, connection)
     except Exception as error:
         # Whatever broke inside a library must block the table, not pass it or end the run.
-        return [
-            _errored(rule, f"the suite could not be run ({type(error).__name__})")
-            for rule in suite.rules
-        ]
-    return [
-        _result(suite, connection, rule, answers.get(rule.id, _SILENT), present, rows)
-        for rule in suite.rules
-    ]
+        reason = f"the suite could not be run ({type(error).__name__})"
+        return [_errored(rule, reason) for rule in suite.rules]
 
 
-def _shape(suite: Suite, connection: duckdb.DuckDBPyConnection) -> tuple[frozenset[str], int]:
-    """The table's columns, and how many rows are judged."""
+def _look(suite: Suite, connection: duckdb.DuckDBPyConnection) -> _Table:
     try:
         described = connection.execute(f"DESCRIBE {suite.table}").fetchall()
-        counted = connection.execute(f"SELECT count(*) FROM ({suite.rows})").fetchone()
+        rows = _one(connection, f"SELECT count(*) FROM ({suite.rows})")
     except duckdb.Error as error:
         raise _Unreadable(f"{suite.table} cannot be read ({type(error).__name__})") from None
-    return frozenset(str(row[0]) for row in described), int(counted[0]) if counted else 0
+    return _Table(suite, connection, frozenset(str(row[0]) for row in described), int(rows))
 
 
-def _judge_rows(
-    suite: Suite, connection: duckdb.DuckDBPyConnection, rows: int
-) -> dict[str, Answer]:
-    """Answers to the row rules. This is the one place that chooses how a table is validated."""
-    if not suite.row_rules:
+def _judge_rows(table: _Table) -> dict[str, bool]:
+    """Whether the row rules hold. This is the one place that chooses how a table is validated."""
+    rules = table.suite.row_rules
+    if not rules:
         return {}
-    if rows <= PANDAS_MAX_ROWS:
-        frame = connection.execute(suite.rows).df(date_as_object=True)
-        return judge_frame(frame, suite.row_rules)
-    return judge_query(connection, suite.rows, suite.row_rules)
+    if table.rows <= PANDAS_MAX_ROWS:
+        return judge_frame(table.connection.execute(table.suite.rows).df(), rules)
+    return judge_query(table.connection, table.suite.rows, rules)
 
 
-def _judge_measures(suite: Suite, connection: duckdb.DuckDBPyConnection) -> dict[str, Answer]:
-    """Answers to the measures, as one row of numbers; what has no number has no answer."""
+def _judge_numbers(suite: Suite, numbers: Mapping[str, float]) -> dict[str, bool]:
+    """Whether the measures hold, as one row of numbers; what has no number is left out."""
     import pandas as pd
 
-    measured = _measure(suite, connection)
-    judged = [rule for rule in suite.measures if rule.id in measured]
-    if not judged:
+    rules = [rule for rule in suite.measures if rule.id in numbers]
+    if not rules:
         return {}
-    frame = pd.DataFrame({rule.id: [measured[rule.id]] for rule in judged})
-    answers = judge_frame(frame, judged)
-    return {
-        rule.id: Answer(
-            answers[rule.id].success,
-            int(measured[rule.id]) if rule.counts_rows else None,
-            measured[rule.id],
-        )
-        for rule in judged
-    }
+    return judge_frame(pd.DataFrame({rule.id: [numbers[rule.id]] for rule in rules}), rules)
 
 
-def _measure(suite: Suite, connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
+def _measure(table: _Table) -> dict[str, float]:
     """The measures' numbers by rule id, in one scan; one by one only when that scan fails."""
-    rules = suite.measures
+    rules = table.suite.measures
     if not rules:
         return {}
     try:
-        return _numbers(suite, connection, rules)
+        return _numbers(table, rules)
     except duckdb.Error:
         numbers: dict[str, float] = {}
         for rule in rules:
-            try:
-                numbers |= _numbers(suite, connection, [rule])
-            except duckdb.Error:
-                continue
+            with suppress(duckdb.Error):
+                numbers |= _numbers(table, [rule])
         return numbers
 
 
-def _numbers(
-    suite: Suite, connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule]
-) -> dict[str, float]:
+def _numbers(table: _Table, rules: Sequence[Rule]) -> dict[str, float]:
     # The count keeps it one row even where every measure is a query of its own.
     expressions = ", ".join(["count(*)", *(str(rule.measure) for rule in rules)])
-    found = connection.execute(
-        f"SELECT {expressions} FROM ({ROWS})".replace(ROWS, suite.rows)
-    ).fetchone()
-    numbers = found[1:] if found else ()
+    query = f"SELECT {expressions} FROM ({ROWS})".replace(ROWS, table.suite.rows)
+    found = table.connection.execute(query).fetchone()
+    values = found[1:] if found else ()
     return {
         rule.id: float(value)
-        for rule, value in zip(rules, numbers, strict=True)
+        for rule, value in zip(rules, values, strict=True)
         if value is not None
     }
 
 
 def _result(
-    suite: Suite,
-    connection: duckdb.DuckDBPyConnection,
-    rule: Rule,
-    answer: Answer,
-    present: frozenset[str],
-    rows: int,
+    table: _Table, rule: Rule, holds: bool | None, numbers: Mapping[str, float]
 ) -> GateResult:
-    if answer.success is None:
-        column = rule.arguments.get("column")
-        if rule.measure is not None:
-            return _errored(rule, "its SQL failed or there is nothing to measure")
-        absent = column is not None and column not in present
-        return _errored(
-            rule, f"there is no column {column}" if absent else "it could not be evaluated"
-        )
-    seen = _seen(rule, answer, present, rows)
-    if answer.success:
-        return GateResult(
-            GATE, rule.id, rule.severity, "passed",
-            f"Expected that {rule.expected}; so it is ({seen}).",
-            failed_count=answer.broken_rows, observed=seen,
-        )  # fmt: skip
+    if holds is None:
+        return _errored(rule, _why_unknown(table, rule))
+    broken_rows = _broken_rows(table, rule, holds, numbers)
+    seen = _seen(table, rule, broken_rows, numbers)
     return GateResult(
-        GATE, rule.id, rule.severity, "failed",
-        f"Expected that {rule.expected}; found {seen}.",
-        failed_count=answer.broken_rows, observed=seen,
-        example_keys=_examples(suite, connection, rule),
-    )  # fmt: skip
+        gate=GATE,
+        rule=rule.id,
+        severity=rule.severity,
+        outcome="passed" if holds else "failed",
+        message=f"Expected that {rule.expected}; "
+        + (f"so it is ({seen})." if holds else f"found {seen}."),
+        failed_count=broken_rows,
+        observed=seen,
+        example_keys=() if holds else _examples(table, rule),
+    )
 
 
 def _errored(rule: Rule, reason: str) -> GateResult:
     return GateResult(
-        GATE, rule.id, rule.severity, "errored",
-        f"Expected that {rule.expected}; nobody can say, because {reason}.",
-    )  # fmt: skip
+        gate=GATE,
+        rule=rule.id,
+        severity=rule.severity,
+        outcome="errored",
+        message=f"Expected that {rule.expected}; nobody can say, because {reason}.",
+    )
 
 
-def _seen(rule: Rule, answer: Answer, present: frozenset[str], rows: int) -> str:
+def _why_unknown(table: _Table, rule: Rule) -> str:
+    if rule.measure is not None:
+        return "there is nothing to measure, or a table or column it reads is missing"
+    column = rule.arguments.get("column")
+    if column is not None and column not in table.columns:
+        return f"there is no column {column}"
+    return "it could not be evaluated"
+
+
+def _broken_rows(
+    table: _Table, rule: Rule, holds: bool, numbers: Mapping[str, float]
+) -> int | None:
+    """How many rows break the rule, where it speaks of rows."""
+    if rule.counts_rows:
+        return int(numbers[rule.id])
+    if rule.measure is not None or rule.broken is None:
+        return None
+    if holds:
+        return 0
+    return int(
+        _one(table.connection, f"SELECT count(*) FROM ({table.suite.rows}) WHERE {rule.broken}")
+    )
+
+
+def _seen(table: _Table, rule: Rule, broken_rows: int | None, numbers: Mapping[str, float]) -> str:
     """What was seen, in few words."""
-    declared = rule.arguments.get("column_set")
-    if declared is not None:
-        missing, surprising = sorted(set(declared) - present), sorted(present - set(declared))
-        said = [f"no {', '.join(missing)}"] if missing else []
-        said += [f"{', '.join(surprising)} besides"] if surprising else []
-        return "; ".join(said) or f"{len(present)} columns"
-    if answer.broken_rows is not None:
-        return f"{answer.broken_rows:,} of {rows:,} rows break it"
-    if rule.measure is not None and answer.observed is not None:
-        return f"{answer.observed:,.6g}"
-    return f"{rows:,} rows"
+    if rule.expectation == "ExpectTableColumnsToMatchSet":
+        return _column_difference(frozenset(rule.arguments["column_set"]), table.columns)
+    if broken_rows is not None:
+        return f"{broken_rows:,} of {table.rows:,} rows break it"
+    if rule.measure is not None:
+        return f"{numbers[rule.id]:,.6g}"
+    return f"{table.rows:,} rows"
 
 
-def _examples(suite: Suite, connection: duckdb.DuckDBPyConnection, rule: Rule) -> tuple[str, ...]:
+def _column_difference(declared: frozenset[str], present: frozenset[str]) -> str:
+    missing, surprising = sorted(declared - present), sorted(present - declared)
+    said = [f"no {', '.join(missing)}"] if missing else []
+    said += [f"{', '.join(surprising)} besides"] if surprising else []
+    return "; ".join(said) or f"{len(present)} columns"
+
+
+def _examples(table: _Table, rule: Rule) -> tuple[str, ...]:
     """A few keys of rows that break the rule; none where the key itself cannot be read."""
-    if rule.broken is None:
+    if rule.broken is None or not table.columns.issuperset(table.suite.key):
         return ()
-    key = ", ".join(suite.key)
+    key = ", ".join(table.suite.key)
     query = (
         f"SELECT DISTINCT {key} FROM ({ROWS}) WHERE {rule.broken} ORDER BY ALL LIMIT {MAX_EXAMPLES}"
     )
-    try:
-        found = connection.execute(query.replace(ROWS, suite.rows)).fetchall()
-    except duckdb.Error:
-        return ()
+    found = table.connection.execute(query.replace(ROWS, table.suite.rows)).fetchall()
     return tuple(
-        ", ".join(f"{name}={value}" for name, value in zip(suite.key, row, strict=True))
+        ", ".join(f"{name}={value}" for name, value in zip(table.suite.key, row, strict=True))
         for row in found
     )
+
+
+def _one(connection: duckdb.DuckDBPyConnection, query: str) -> int | float:
+    """The only value of a query that has one."""
+    found = connection.execute(query).fetchone()
+    if found is None:
+        raise _Unreadable("a count came back empty")
+    value: int | float = found[0]
+    return value

@@ -44,7 +44,7 @@ def _rules(contract: Contract, retailer: Retailer) -> Iterator[Rule]:
     yield _columns(contract)
     yield from filled(*(column.name for column in contract.lake_columns if column.required))
     for column in contract.columns:
-        yield from _column_rules(column)
+        yield from _column_rules(column, retailer)
     yield from _event_rules(contract, retailer)
     yield from _manifest_rules(contract, retailer)
 
@@ -53,7 +53,7 @@ def _columns(contract: Contract) -> Rule:
     return columns(column.name for column in contract.lake_columns)
 
 
-def _column_rules(column: Column) -> Iterator[Rule]:
+def _column_rules(column: Column, retailer: Retailer) -> Iterator[Rule]:
     if column.values:
         yield one_of(column.name, column.values)
     if column.min is not None or column.max is not None:
@@ -66,10 +66,14 @@ def _column_rules(column: Column) -> Iterator[Rule]:
             f"NOT regexp_full_match({token}, '[a-z_]+:[0-9a-f]{{32}}')",
         )
     if column.type == "identifier":
+        begins = [
+            f"starts_with({column.name}, {literal(f'{namespace}:')})"
+            for namespace in retailer.identifiers
+        ]
         yield never(
             f"{column.name}_namespaced",
-            f"{column.name} begins with its namespace and a colon",
-            f"NOT contains({column.name}, ':')",
+            f"{column.name} begins with one of the namespaces {', '.join(retailer.identifiers)}",
+            f"NOT ({' OR '.join(begins) or 'false'})",
         )
 
 
