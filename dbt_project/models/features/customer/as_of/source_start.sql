@@ -2,10 +2,10 @@
 -- One row: since when the retailer has each source. Before that a feature of the source is unknown,
 -- not 0; null, and so never, where the retailer lacks it.
 {%- set sources = {
-    'refunds': (ref('stg_refund_versions'), '1 = 1'),
+    'refunds': (ref('refund_version'), '1 = 1'),
     'lines': (source('lake', 'order_lines'), '1 = 1'),
     'categories': (source('lake', 'products'), 'rows_of.category_l1 is not null'),
-    'stores': (ref('stg_order_versions'), 'rows_of.store_id is not null'),
+    'stores': (ref('order_version'), 'rows_of.store_id is not null'),
     'interactions': (source('lake', 'interactions'), '1 = 1'),
     'sessions': (source('lake', 'interactions'), 'rows_of.session_id is not null'),
     'messages': (source('lake', 'messages'), '1 = 1'),

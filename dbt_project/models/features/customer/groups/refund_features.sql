@@ -1,22 +1,21 @@
 {{ config(materialized='ephemeral', contract={'enforced': false}) }}
 -- Refunds of each customer as known at each date, by the day the money went back. A refund belongs to
--- the customer of its order; one that names no order, to the member it names.
+-- the customer of its order; one of no known order, to the member it names.
 with refunds as (
     select
         dates.as_of_date,
         coalesce(orders.customer_id, by_member_id.customer_id) as customer_id,
         version.amount,
-        {{ days_between('coalesce(version.refunded_date, version.requested_date)', 'dates.as_of_date') }}
-            as age_days
-    from {{ ref('stg_refund_versions') }} as version
+        {{ days_between('version.refunded_date', 'dates.as_of_date') }} as age_days
+    from {{ ref('refund_version') }} as version
     cross join ({{ feature_dates() }}) as dates
     left join {{ ref('order_as_of') }} as orders
         on version.order_id = orders.order_id and dates.as_of_date = orders.as_of_date
     {{- join_customers('version', ['member_id']) }}
     where
         {{ counted_at('dates.as_of', 'version') }}
-        and version.status = 'completed'
-        and coalesce(version.refunded_at, version.requested_at) < dates.as_of
+        and version.is_completed
+        and version.refunded_at < dates.as_of
         and coalesce(orders.is_counted, true)
 )
 
