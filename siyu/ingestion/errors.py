@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import duckdb
+from deltalake.exceptions import DeltaError
 
 if TYPE_CHECKING:
     from siyu.ingestion.landing import LandingReport
@@ -62,3 +63,12 @@ def explained(error: duckdb.Error) -> str:
         return " ".join(str(error).split())
     column = re.search(r"casting from source column (\w+)", str(error))
     return type(error).__name__ + (f" in column {column.group(1)}" if column else "")
+
+
+def uncommitted(error: DeltaError) -> str:
+    """A failed commit without any value of the data.
+
+    When the rows stop coming in the middle of a write, the error quotes whatever stopped them.
+    """
+    streamed = "C Data interface" in str(error) or "Python exception" in str(error)
+    return "the rows to write could not be made" if streamed else " ".join(str(error).split())

@@ -28,7 +28,7 @@ from deltalake.exceptions import DeltaError
 from siyu.config import Settings
 from siyu.contracts import Contract, LakeColumn, contract
 from siyu.ingestion.connectors import CONNECTORS, Found, SourceFile
-from siyu.ingestion.errors import AccountingError, InputError, LandingError, explained
+from siyu.ingestion.errors import AccountingError, InputError, LandingError, explained, uncommitted
 from siyu.ingestion.mapping import MappingSql, create_macros, load_mapping, mapping_sha256
 from siyu.ingestion.quarantine import quarantine
 from siyu.ingestion.readers import MALFORMED, bind_empty, bind_files, create_malformed
@@ -181,7 +181,7 @@ def land_entity(
         except duckdb.Error as error:
             errors[source] = InputError(f"the engine gave up: {explained(error)}")
         except DeltaError as error:
-            errors[source] = InputError(f"nothing was committed: {error}")
+            errors[source] = InputError(f"nothing was committed: {uncommitted(error)}")
     if errors:
         raise LandingError(entity, errors, reports)
     return reports
@@ -280,6 +280,7 @@ def scratch(paths: Paths) -> Iterator[duckdb.DuckDBPyConnection]:
     spill.mkdir(parents=True, exist_ok=True, mode=0o700)
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")
         connection.execute("SET temp_file_encryption = true")
         connection.execute(f"SET temp_directory = {literal(str(spill))}")
         yield connection
@@ -311,7 +312,7 @@ def created_checked(connection: duckdb.DuckDBPyConnection, job: Job, source: str
         connection.execute(
             "CREATE OR REPLACE TABLE landing.checked AS SELECT * EXCLUDE (_original), "
             f"CASE WHEN _bad THEN {violations(rules)} END AS _rules, "
-            "CASE WHEN _bad THEN to_json(_original) END AS _payload FROM ("
+            "CASE WHEN _bad THEN CAST(to_json(_original) AS VARCHAR) END AS _payload FROM ("
             f"SELECT *, {is_broken(rules)} AS _bad FROM ({_dated(entity)} FROM "
             f"({_typed(entity, mapped, numbered)} FROM ({job.mapping.text}))))"
         )

@@ -14,6 +14,7 @@ import codecs
 import csv
 import gzip
 import json
+import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,11 +86,15 @@ def bind_files(
             _load_json(connection, raw, name, source, files, limit)
         return _bind_raw(connection, raw, name, source, files)
     except duckdb.Error as error:
-        listed = ", ".join(file.name for file in files[:5])
         raise InputError(
-            f"input {name}: cannot read {listed}{' …' if len(files) > 5 else ''} as "
+            f"input {name}: cannot read {_named(files)} as "
             f"{source.format}: {explained(error)}; check format, options and columns of the input "
             "in retailer.yaml, or mend the file"
+        ) from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(
+            f"input {name}: cannot read {_named(files)}: {type(error).__name__}: the file is cut "
+            "short or damaged; deliver it again"
         ) from None
 
 
@@ -122,28 +127,40 @@ def columns_of(
     declared = dict(source.columns)
     if source.format in ("json", "jsonl"):
         return _declared_json(name, source)
-    if not files:
-        if declared:
-            return declared
+    try:
+        found = _columns_found(connection, name, source, files)
+    except InputError:
+        if not declared:
+            raise
+        found = {}
+    if not found and not declared:
         raise InputError(
             f"input {name}: no file at {source.location} and no columns in retailer.yaml, so the "
             "mapping cannot know its columns; declare columns for it, or deliver a file"
         )
-    if source.format == "parquet":
-        try:
-            described = connection.execute(
-                f"DESCRIBE FROM read_parquet({_list(files)}, union_by_name = true)"
-            ).fetchall()
-        except duckdb.Error as error:
-            raise InputError(
-                f"input {name}: cannot read {files[0].name} as parquet: {explained(error)}"
-            ) from None
-        return {row[0]: row[1] for row in described} | declared
-    return {
-        column: declared.get(column, "VARCHAR")
-        for file in files
-        for column in _header(name, source, file) or declared
-    } or declared
+    return found | declared
+
+
+def _columns_found(
+    connection: duckdb.DuckDBPyConnection, name: str, source: Input, files: Sequence[SourceFile]
+) -> dict[str, str]:
+    if source.format == "csv":
+        return {column: "VARCHAR" for file in files for column in _header(name, source, file)}
+    if not files:
+        return {}
+    try:
+        described = connection.execute(
+            f"DESCRIBE FROM read_parquet({_list(files)}, union_by_name = true)"
+        ).fetchall()
+    except duckdb.Error as error:
+        raise InputError(
+            f"input {name}: cannot read {files[0].name} as parquet: {explained(error)}"
+        ) from None
+    return {row[0]: row[1] for row in described}
+
+
+def _named(files: Sequence[SourceFile]) -> str:
+    return ", ".join(file.name for file in files[:5]) + (" …" if len(files) > 5 else "")
 
 
 def _list(files: Iterable[SourceFile]) -> str:
