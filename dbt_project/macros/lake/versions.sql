@@ -1,6 +1,7 @@
 {#-
   Versions of a row. The lake keeps every accepted version; staging.superseded_row lists, once, those
-  that a later version replaced. Everything else asks that small table instead of ranking a large one.
+  that a later version replaced. Everything else asks that small table instead of ranking a large one,
+  and not even that where the manifests say that no row was ever replaced.
 -#}
 
 {#- The order of a key's versions, newest first. -#}
@@ -30,10 +31,12 @@
 {% macro latest_versions(entity) -%}
     select newest.*
     from {{ source('lake', entity) }} as newest
+    {%- if may_have_versions(entity) %}
     where not exists (
         select 1 from {{ ref('superseded_row') }} as old
         where {{ same_row(entity, 'newest') }}
     )
+    {%- endif %}
 {%- endmacro %}
 
 {#-
@@ -42,12 +45,19 @@
       _known_at < T and (_superseded_at is null or _superseded_at >= T)
 -#}
 {% macro all_versions(entity) -%}
+    {%- if may_have_versions(entity) %}
     select
         version.*,
         old.superseded_at as _superseded_at
     from {{ source('lake', entity) }} as version
     left join {{ ref('superseded_row') }} as old
         on {{ same_row(entity, 'version') }}
+    {%- else %}
+    select
+        version.*,
+        cast(null as timestamp) as _superseded_at
+    from {{ source('lake', entity) }} as version
+    {%- endif %}
 {%- endmacro %}
 
 {#- The condition that a row of all_versions counted at `moment` and had happened by then. -#}
@@ -81,4 +91,12 @@
         {%- endfor -%}
     {%- endif -%}
     {{ return(entities) }}
+{%- endmacro %}
+
+{#-
+  Whether an entity may hold superseded rows. Looking for them in a large table that has none costs
+  as much as reading it, so the manifests are asked first.
+-#}
+{% macro may_have_versions(entity) -%}
+    {{ return(not execute or entity in entities_with_versions()) }}
 {%- endmacro %}
