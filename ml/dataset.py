@@ -147,7 +147,7 @@ def read_features(warehouse: Warehouse, settings: ModelSettings, day: date) -> D
 
 
 def drop_unknown(dataset: Dataset, train: Dataset) -> tuple[Dataset, dict[str, str]]:
-    """Leave out the features that say nothing in training.
+    """Leave out the features that say nothing in training; the baselines' own always stay.
 
     Args:
         dataset: What to take the columns from.
@@ -158,6 +158,8 @@ def drop_unknown(dataset: Dataset, train: Dataset) -> tuple[Dataset, dict[str, s
     """
     dropped = {}
     for place, name in enumerate(train.features):
+        if name in (RECENCY, FREQUENCY, TENURE):
+            continue
         known = train.matrix[~np.isnan(train.matrix[:, place]), place]
         if not len(known):
             dropped[name] = "the retailer has no source for it"

@@ -7,7 +7,7 @@ alias (``ml.registry``).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ml.dataset import Floats
@@ -33,6 +33,10 @@ class Decision:
     kind: Kind
     promoted: bool
     reason: str
+
+    def noted(self, note: str) -> Decision:
+        """The same decision with a remark in front of its reason."""
+        return replace(self, reason=f"{note}; {self.reason}") if note else self
 
 
 def decide(

@@ -28,7 +28,7 @@ def git_sha() -> str:
 
     def said(*arguments: str) -> str | None:
         # The arguments are our own and no shell is involved.
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             [git, "-C", str(REPO), *arguments], capture_output=True, text=True, check=False
         )
         return done.stdout.strip() if done.returncode == 0 else None

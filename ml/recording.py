@@ -1,0 +1,147 @@
+"""Writing one training down: a run for each model and baseline, under the same names.
+
+What belongs here: which metrics, parameters, tags and figures a run carries. What does not: calling
+MLflow (``ml.registry``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ml import plots
+from ml.candidates import Candidates, Metrics
+from ml.catalog import Feature
+from ml.evaluation import Difference
+from ml.promotion import Decision
+from ml.registry import LoggedRun, Registry, RunRecord
+from ml.snapshots import SnapshotPlan
+from ml.tasks import Task
+from ml.training import PARAMETERS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Training:
+    """Everything that is known of one training once it is judged.
+
+    Attributes:
+        task: What is predicted.
+        plan: The cuts.
+        candidates: Models and predictions.
+        metrics: Metrics on the test cut by model.
+        differences: The leader minus each baseline.
+        decision: What the gate said.
+        tags: Provenance, shared by all runs.
+        dropped: Why features were left out, by name.
+    """
+
+    task: Task
+    plan: SnapshotPlan
+    candidates: Candidates
+    metrics: Mapping[str, Metrics]
+    differences: Mapping[str, Mapping[str, Difference]]
+    decision: Decision
+    tags: Mapping[str, str]
+    dropped: Mapping[str, str]
+
+
+def record_training(registry: Registry, training: Training) -> dict[str, LoggedRun]:
+    """Keep one run for each model and baseline.
+
+    The leader's run stands for the training: it carries the figures, the differences and the
+    gate's reason. A model is kept with the leader and with what goes into the registry.
+    """
+    candidates = training.candidates
+    kept = {candidates.leader, training.decision.kind}
+    runs: dict[str, LoggedRun] = {}
+    for name, metrics in training.metrics.items():
+        record = RunRecord(
+            name=f"{name} {training.plan.test}",
+            metrics=metrics,
+            params={"model": name, **_plan_params(training.plan)},
+            tags={
+                **training.tags,
+                "model": name,
+                "role": "model" if name == "xgboost" else "baseline",
+            },
+            predictor=candidates.predictors[name] if name in kept else None,
+        )
+        if name == candidates.leader:
+            record = replace(
+                record,
+                metrics={**metrics, **_difference_metrics(training.differences)},
+                params={**record.params, **_fit_params(training)},
+                tags={**record.tags, "promotion_reason": training.decision.reason},
+                figures=_figures(candidates),
+            )
+        runs[name] = registry.log_run(training.task.experiment, record)
+    return runs
+
+
+def version_tags(training: Training) -> dict[str, str]:
+    """What the registry says of the version that this training made."""
+    decision = training.decision
+    return {
+        **training.tags,
+        "model": decision.kind,
+        "fallback": str(decision.kind == "logistic").lower(),
+        "promoted": str(decision.promoted).lower(),
+        "promotion_reason": decision.reason,
+        "test_log_loss": f"{training.metrics[decision.kind]['log_loss']:.4f}",
+        "test_auc": f"{training.metrics[decision.kind]['auc']:.4f}",
+    }
+
+
+def _figures(candidates: Candidates) -> dict[str, Figure]:
+    test = candidates.test
+    predictor = candidates.predictors[candidates.leader]
+    contributions = predictor.scorer.contributions(test.select(predictor.features).matrix)
+    features = [Feature(**said) for said in predictor.about["features"]]
+    return {
+        **plots.evaluation_figures(test.label, candidates.probabilities, candidates.rankings),
+        "importance.png": plots.importance_figure(contributions, features),
+    }
+
+
+def _plan_params(plan: SnapshotPlan) -> dict[str, Any]:
+    return {
+        "train_cuts": " ".join(map(str, plan.train)),
+        "gap_cuts": " ".join(map(str, plan.gap)),
+        "validation_cuts": " ".join(map(str, plan.validation)),
+        "test_cut": plan.test,
+    }
+
+
+def _fit_params(training: Training) -> dict[str, Any]:
+    candidates, fitted = training.candidates, training.candidates.fitted
+    params: dict[str, Any] = {
+        "dropped_features": " ".join(sorted(training.dropped)) or "none",
+        "feature_count": len(candidates.predictors[candidates.leader].features),
+    }
+    if fitted:
+        params |= {
+            **PARAMETERS,
+            "rounds": fitted.rounds,
+            "calibration": fitted.calibration,
+            "validation_log_loss": fitted.validation_log_loss,
+        }
+    return params
+
+
+def _difference_metrics(
+    differences: Mapping[str, Mapping[str, Difference]],
+) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for baseline, by_metric in differences.items():
+        for metric, difference in by_metric.items():
+            stem = f"{metric}_vs_{baseline}"
+            found |= {
+                stem: difference.mean,
+                f"{stem}_low": difference.low,
+                f"{stem}_high": difference.high,
+            }
+    return found
