@@ -104,6 +104,8 @@ def dictionary(models: Path = MODELS) -> str:
 def read_models(folder: Path = MODELS) -> list[Model]:
     """Every described table of the layers that are read by people, by layer and name.
 
+    A model without columns is a step inside another's query (ephemeral), and no table.
+
     Args:
         folder: Folder of dbt models, one folder per layer.
 
@@ -115,6 +117,7 @@ def read_models(folder: Path = MODELS) -> list[Model]:
         for layer in LAYERS
         for file in sorted((folder / layer).rglob("*.yml"))
         for model in _read(layer, file)
+        if model.columns
     ]
     return sorted(found, key=lambda model: (list(LAYERS).index(model.layer), model.name))
 

@@ -55,6 +55,12 @@ def test_a_model_is_shown_with_both_languages(tmp_path):
     assert "| `visit_id` | string | Visit \\| number | 到店编号 |" in page
 
 
+def test_a_model_without_columns_is_no_table(tmp_path):
+    step = DESCRIBED.replace("fct_visit", "visit_step").partition("    columns:")[0]
+    folder = _models(tmp_path, DESCRIBED + step.partition("models:\n")[2])
+    assert [model.name for model in read_models(folder)] == ["fct_visit"]
+
+
 def test_a_layer_without_models_is_left_out(tmp_path):
     assert "## Marts" not in dictionary(_models(tmp_path, DESCRIBED))
 

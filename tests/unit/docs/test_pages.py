@@ -10,6 +10,7 @@ from packaging.requirements import Requirement
 
 REPO = Path(__file__).parents[3]
 PAGES = sorted([REPO / "README.md", REPO / "CONTRIBUTING.md", *(REPO / "docs").rglob("*.md")])
+CODE = "siyu|ml|expectations|orchestration|dbt_project|retailers|benchmarks|docs"
 # text-unidecode may be used under the Artistic License instead, and is.
 NOT_UNDER_GPL = {"text-unidecode"}
 
@@ -38,6 +39,15 @@ def _licence(distribution: Distribution) -> str:
 def test_links_within_the_repo_lead_somewhere(page):
     links = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", page.read_text("utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_path_that_is_named_exists(page):
+    text = (REPO / page).read_text("utf-8")
+    # Paths with a placeholder in them, such as retailers/<name>, are no paths yet.
+    named = re.findall(rf"`((?:{CODE})/[\w./-]*)`", text)
+    assert named
+    assert [path for path in named if not (REPO / path).exists()] == []
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
