@@ -67,6 +67,7 @@ def make_identities(streams: Streams, people: People, dirt: Dirt) -> Identities:
     lender = rng.permutation(people.members)[everybody % people.members]
     # A lender must be somebody else who keeps their own number, or "shared" would mean nothing.
     shares &= (lender != everybody) & ~shares[lender]
+    dirt.counts["crm.members", "shared_phone"] = int(shares.sum())
     owner = np.where(shares, lender, everybody)
     junk = dirt.mark("crm.members", "junk_phone", count, members & ~shares)
     missing = dirt.mark("crm.members", "missing_phone", count, members & ~shares & ~junk)

@@ -86,14 +86,14 @@ class Process:
     opening_days: float = 60.0
     guests_per_member: float = 0.08
     rate_shape: float = 0.9
-    rate_mean: float = 1 / 110
+    rate_mean: float = 1 / 125
     dropout_shape: float = 1.6
     dropout_mean: float = 1 / 260
     first_order_share: float = 0.85
-    habit_share: float = 0.34
+    habit_share: float = 0.30
     habit_gap_shape: float = 8.0
     extra_lines: float = 0.95
-    browse_mean: float = 1 / 23
+    browse_mean: float = 1 / 26
     browse_shape: float = 1.2
     browse_rate_link: float = 0.35
     fade_days: tuple[int, int] = (21, 70)
@@ -106,7 +106,7 @@ class Process:
     delete_idle_share: float = 0.04
     withdraw_share: float = 0.22
     withdraw_idle_share: float = 0.03
-    response_mean: float = 0.04
+    response_mean: float = 0.08
     experiment_effects: tuple[float, ...] = (2.2, 1.2, 0.0, 1.6)
     response_days: float = 2.0
     response_limit_days: int = 10

@@ -57,7 +57,7 @@ def _people(world: World, writer: Writer) -> None:
 
 
 def _identifiers(world: World, writer: Writer) -> None:
-    """Every identifier that some feed carries, with its owner; shared phones have several."""
+    """Every identifier with its owner; a phone that is marked as shared may have several."""
     people, identities = world.people, world.identities
     everybody = np.arange(people.count)
     ordered = _has_order_on(world, (MALL, MINI))
@@ -88,7 +88,7 @@ def _identifiers(world: World, writer: Writer) -> None:
             pa.table(
                 {
                     "person_id": _person_ids(person),
-                    "namespace": pa.array([namespace.split()[0]] * len(person)),
+                    "namespace": pa.array([namespace.split()[0]] * len(person), pa.string()),
                     "value": pick(values, person),
                     "shared": shared[person] if is_phone else np.zeros(len(person), dtype=bool),
                 }

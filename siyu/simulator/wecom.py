@@ -67,9 +67,9 @@ def _answer(name: str, items: pa.ListArray) -> pa.Table:
     return pa.table(
         {
             "errcode": np.zeros(count, dtype=np.int64),
-            "errmsg": pa.array(["ok"] * count),
+            "errmsg": pa.array(["ok"] * count, pa.string()),
             name: items,
-            "next_cursor": pa.array([""] * count),
+            "next_cursor": pa.array([""] * count, pa.string()),
         }
     )
 
@@ -307,7 +307,7 @@ def _group_answers(
     return pa.table(
         {
             "errcode": np.zeros(count, dtype=np.int64),
-            "errmsg": pa.array(["ok"] * count),
+            "errmsg": pa.array(["ok"] * count, pa.string()),
             "group_chat": chat,
         }
     )

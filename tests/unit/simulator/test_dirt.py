@@ -1,0 +1,44 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from siyu.simulator.dirt import Dirt
+from siyu.simulator.draws import Streams
+from siyu.simulator.parameters import DIRT
+
+
+@pytest.fixture
+def dirt() -> Dirt:
+    return Dirt(Streams(1), 1.0)
+
+
+def test_the_share_of_marked_rows_is_the_rate(dirt: Dirt) -> None:
+    assert dirt.mark("feed", "late", 10_000).sum() == round(10_000 * DIRT.late)
+
+
+def test_the_smallest_feed_still_shows_every_kind(dirt: Dirt) -> None:
+    assert dirt.mark("feed", "invalid", 5).sum() == 1
+
+
+def test_only_rows_that_can_get_it_are_marked(dirt: Dirt) -> None:
+    among = np.arange(100) < 10
+    assert not (dirt.mark("feed", "late", 100, among) & ~among).any()
+
+
+def test_a_multiplier_of_zero_leaves_everything_clean() -> None:
+    clean = Dirt(Streams(1), 0.0)
+    table = pa.table({"id": ["a", "b"]})
+    assert clean.repeat("feed", table) == table
+    assert clean.spoil("feed", table, {"missing id": {"id": None}}) == table
+
+
+def test_spoilt_rows_are_added_and_true_rows_kept(dirt: Dirt) -> None:
+    table = pa.table({"id": [f"{n}" for n in range(50)], "amount": list(range(50))})
+    spoilt = dirt.spoil("feed", table, {"bad amount": {"id": "BAD{n}", "amount": None}})
+    assert spoilt.slice(0, 50) == table
+    assert spoilt.slice(50).to_pylist() == [{"id": "BAD0", "amount": None}]
+
+
+def test_what_was_spoilt_is_counted(dirt: Dirt) -> None:
+    dirt.repeat("feed", pa.table({"id": list(range(1_000))}))
+    assert dirt.counts["feed", "duplicate"] == round(1_000 * DIRT.duplicate)
