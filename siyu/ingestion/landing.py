@@ -32,7 +32,7 @@ from siyu.ingestion.errors import AccountingError, InputError, LandingError, exp
 from siyu.ingestion.mapping import MappingSql, create_macros, load_mapping, mapping_sha256
 from siyu.ingestion.quarantine import quarantine
 from siyu.ingestion.readers import MALFORMED, bind_empty, bind_files, create_malformed
-from siyu.ingestion.rules import MALFORMED_RECORD, cast, is_broken, row_rules, violations
+from siyu.ingestion.rules import MALFORMED_RECORD, cast, given, is_broken, row_rules, violations
 from siyu.ingestion.scrub import scrubbed
 from siyu.lake import Lake, Ledger, Manifest, ManifestFile, commit, dumps, identifier, literal
 from siyu.paths import Paths
@@ -310,10 +310,10 @@ def created_checked(connection: duckdb.DuckDBPyConnection, job: Job, source: str
     rules = row_rules(entity, retailer, mapped, job.now)
     try:
         connection.execute(
-            "CREATE OR REPLACE TABLE landing.checked AS SELECT * EXCLUDE (_original), "
+            f"CREATE OR REPLACE TABLE landing.checked AS SELECT {_kept(entity, mapped)}, "
             f"CASE WHEN _bad THEN {violations(rules)} END AS _rules, "
-            "CASE WHEN _bad THEN CAST(to_json(_original) AS VARCHAR) END AS _payload FROM ("
-            f"SELECT *, {is_broken(rules)} AS _bad FROM ({_dated(entity)} FROM "
+            f"CASE WHEN _bad THEN {_payload(entity, mapped)} END AS _payload FROM ("
+            f"SELECT *, {is_broken(rules)} AS _bad FROM ({_dated(entity, mapped)} FROM "
             f"({_typed(entity, mapped, numbered)} FROM ({job.mapping.text}))))"
         )
     except duckdb.Error as error:
@@ -359,7 +359,6 @@ def _typed(entity: Contract, mapped: Mapping[str, str], numbered: bool) -> str:
         "CAST(_row AS BIGINT) AS _row",
         f"{_KNOWN_AT if _KNOWN_AT in mapped else 'NULL'}::TIMESTAMP AS _given_known_at",
     ]
-    original = []
     for column in entity.columns:
         name = identifier(column.name)
         if numbered and column.name == "line_no":
@@ -371,17 +370,30 @@ def _typed(entity: Contract, mapped: Mapping[str, str], numbered: bool) -> str:
             columns.append(f"{fitted} AS {name}")
             if fitted != name:
                 columns.append(f"{name} AS {identifier(f'raw_{column.name}')}")
-            original.append(f"{literal(column.name)}: {name}")
-        else:
-            columns.append(f"CAST(NULL AS {column.sql_type}) AS {name}")
-    columns.append(f"{{{', '.join(original)}}} AS _original")
     return f"SELECT {', '.join(columns)}"
 
 
-def _dated(entity: Contract) -> str:
+def _kept(entity: Contract, mapped: Mapping[str, str]) -> str:
+    """Columns of a judged row that are needed later; what was before the cast is not."""
+    columns = [identifier(column.name) for column in entity.columns if column.name in mapped]
+    audit = ("_file", "_row", "_given_known_at", "_event_at", "_event_date", "_bad")
+    return ", ".join((*columns, *audit))
+
+
+def _payload(entity: Contract, mapped: Mapping[str, str]) -> str:
+    """SQL of a row as the mapping gave it, as JSON text."""
+    fields = ", ".join(
+        f"{literal(column.name)}: {given(column, mapped[column.name])}"
+        for column in entity.columns
+        if column.name in mapped
+    )
+    return f"CAST(to_json({{{fields}}}) AS VARCHAR)"
+
+
+def _dated(entity: Contract, mapped: Mapping[str, str]) -> str:
     """SELECT that adds when and on which local day the row's event happened."""
     happened, day = "CAST(NULL AS TIMESTAMP)", "CAST(NULL AS DATE)"
-    if entity.event_time is not None:
+    if entity.event_time is not None and entity.event_time in mapped:
         name = identifier(entity.event_time)
         if entity.column(entity.event_time).type == "date":
             happened, day = f"local_to_utc(CAST({name} AS TIMESTAMP))", name
@@ -483,7 +495,7 @@ class _Landing:
             f"CREATE VIEW landing.rows AS SELECT checked.rowid AS _id, {stored}, "
             f"{literal(self._source)} AS _source, {literal(self._batch_id)} AS _batch_id, "
             f"checked._file, checked._row, checked._event_at, checked._event_date, "
-            f"{self._known()} AS _known_at, {_timestamp(self._job.now)} AS _loaded_at, _bad "
+            f"{self._known(mapped)} AS _known_at, {_timestamp(self._job.now)} AS _loaded_at, _bad "
             f"FROM landing.checked LEFT JOIN landing.files ON checked._file = files.name{joins}"
         )
         self._connection.execute("CREATE TABLE landing.excluded (id BIGINT, why VARCHAR)")
@@ -505,23 +517,17 @@ class _Landing:
             return f"CAST(utc_to_local({name}) AS DATE)"
         return scrubbed(name) if column.pii == "free_text" else name
 
-    def _known(self) -> str:
+    def _known(self, mapped: Mapping[str, str]) -> str:
         """SQL of when the retailer's systems could know a row."""
         first_day = datetime.combine(
             self._job.retailer.history_from, datetime.min.time(),
             ZoneInfo(self._job.retailer.timezone),
         )  # fmt: skip
-        version = self._job.entity.version
         # In a backfill, what bears no date at all is taken as known from the beginning.
-        backfill = ", ".join(
-            [
-                "checked.recorded_at",
-                "checked._event_at",
-                *([f"checked.{identifier(version)}"] if version else []),
-                _timestamp(first_day),
-            ]
-        )
-        default = f"coalesce(files.known_at, {backfill})"
+        dates = ["recorded_at", "_event_at", self._job.entity.version]
+        backfill = [f"checked.{name}" for name in dates if name in {*mapped, "_event_at"}]
+        backfill.append(_timestamp(first_day))
+        default = f"coalesce(files.known_at, {', '.join(backfill)})"
         return f"coalesce(checked._given_known_at, {default})"
 
     def _files(self) -> pa.Table:

@@ -215,6 +215,12 @@ def cast(column: Column, mapped_type: str) -> str:
     return f"TRY_CAST({name} AS {column.sql_type})"
 
 
+def given(column: Column, mapped_type: str) -> str:
+    """SQL of a column's value as the mapping gives it, beside its typed form."""
+    name = identifier(column.name)
+    return name if cast(column, mapped_type) == name else identifier(f"raw_{column.name}")
+
+
 def row_rules(
     entity: Contract, retailer: Retailer, mapped: Mapping[str, str], now: datetime
 ) -> tuple[Rule, ...]:
@@ -232,7 +238,7 @@ def row_rules(
         if column.name in mapped
         for rule in _column_rules(column, mapped[column.name], retailer)
     ]
-    if entity.event_time is not None:
+    if entity.event_time is not None and entity.event_time in mapped:
         rules += _event_rules(entity.column(entity.event_time), retailer, now)
     return tuple(rules)
 
@@ -261,7 +267,7 @@ def kept_value(column: Column, expression: str) -> str:
 
 def _column_rules(column: Column, mapped_type: str, retailer: Retailer) -> Iterator[Rule]:
     name = identifier(column.name)
-    raw = name if cast(column, mapped_type) == name else identifier(f"raw_{column.name}")
+    raw = given(column, mapped_type)
 
     def rule(rule_id: str, broken: str) -> Rule:
         return Rule(rule_id, column.name, broken, kept_value(column, raw))
