@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Lets the rules below be tested on a made-up suite.
 pytest_plugins = ("pytester",)
@@ -59,6 +60,12 @@ REACHES_OUT = frozenset(
         "subprocess.Popen",
     }
 )
+
+# Wall time says how busy the machine is, not whether a property holds.
+settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any-machine")
 
 _environment = pytest.StashKey[pytest.MonkeyPatch]()
 _running_unit_test: str | None = None
