@@ -165,6 +165,40 @@ class Ledger:
             row = self._newest(connection, table, as_of)
         return None if row is None else str(row["version"])
 
+    def newest_as_of(self, table: str) -> date:
+        """The day that the newest version of a table speaks of.
+
+        Raises:
+            GateBlocked: the table was never written.
+        """
+        with self._connect() as connection:
+            row = self._newest(connection, table, None)
+        if row is None or row["as_of_date"] is None:
+            raise GateBlocked([Block(table, "never written", "materialise it first")])
+        return date.fromisoformat(row["as_of_date"])
+
+    def versions_to_judge(self, table: str, run_id: str, as_of: date | None = None) -> list[str]:
+        """Versions of a table that a judgement of its present rows speaks of.
+
+        Those that the run wrote (a table kept by as-of date has one for each day), and the newest.
+
+        Args:
+            table: ``schema.table``.
+            run_id: The run that judges.
+            as_of: The only partition judged, or None for the whole table.
+        """
+        with self._connect() as connection:
+            rows = connection.execute(
+                "SELECT version FROM table_version WHERE table_name = ? AND run_id = ? "
+                "AND (? IS NULL OR as_of_date = ?)",
+                (table, run_id, _iso(as_of), _iso(as_of)),
+            ).fetchall()
+            newest = self._newest(connection, table, as_of)
+        found = {str(row["version"]) for row in rows}
+        if newest is not None:
+            found.add(str(newest["version"]))
+        return sorted(found)
+
     def record(
         self, table: str, version: str, gate: str, results: Iterable[GateResult], run_id: str
     ) -> None:

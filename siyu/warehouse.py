@@ -11,7 +11,7 @@ meaning, or the lake, which is Delta (``siyu.lake``).
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,9 @@ class WarehouseBusy(WarehouseError):
 
 
 @contextmanager
-def writer_lock(paths: Paths, timeout: float = -1) -> Iterator[None]:
+def writer_lock(
+    paths: Paths, timeout: float = -1, on_wait: Callable[[str], None] | None = None
+) -> Iterator[None]:
     """Hold the kernel's lock that makes this process the only writer.
 
     The lock is released by the kernel when the process dies, so a killed run never blocks the next.
@@ -44,19 +46,27 @@ def writer_lock(paths: Paths, timeout: float = -1) -> Iterator[None]:
     Args:
         paths: The retailer's places.
         timeout: Seconds to wait; negative waits for ever.
+        on_wait: Told once, when the lock is not free at once.
 
     Raises:
         WarehouseBusy: the lock was not free in time.
     """
     paths.lock.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(paths.lock, is_singleton=True)
+    busy = f"another run of {paths.retailer} is writing (lock {paths.lock})"
     try:
-        with lock.acquire(timeout=timeout):
-            yield
+        lock.acquire(timeout=0)
     except Timeout:
-        raise WarehouseBusy(
-            f"another run of {paths.retailer} is writing (lock {paths.lock}); wait for it to end"
-        ) from None
+        if on_wait is not None:
+            on_wait(f"{busy}; waiting for it to end")
+        try:
+            lock.acquire(timeout=timeout)
+        except Timeout:
+            raise WarehouseBusy(f"{busy}; run again when it has ended") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Warehouse:

@@ -1,0 +1,81 @@
+"""Run one job here and now: ``python -m orchestration refresh [--as-of 2026-06-30]``.
+
+The same job that the Dagster UI runs, on the same instance, so that what is run here is seen there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+
+import dagster as dg
+
+from orchestration.environment import Environment
+from orchestration.lib.instance import prepare_instance
+from orchestration.resources.workspace import last_complete_day
+from siyu.config import SettingsError
+from siyu.lake import LakeError
+from siyu.retailer import RetailerError
+
+JOBS = ("land", "refresh", "train", "score", "publish", "rebuild")
+# Jobs that speak of no particular day.
+UNDATED = ("land", "publish")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the job that the arguments name; a refresh lands first, to know its day.
+
+    Returns:
+        0 when it succeeded, 1 when it failed, 2 when it could not start.
+    """
+    parser = argparse.ArgumentParser(prog="python -m orchestration", description=__doc__)
+    parser.add_argument("job", choices=JOBS)
+    parser.add_argument("--as-of", help="local day to work as of; default: the last complete one")
+    said = parser.parse_args(arguments)
+    # Beta and preview warnings speak to whoever wrote this code, not to whoever runs it.
+    for category in (dg.BetaWarning, dg.PreviewWarning):
+        warnings.filterwarnings("ignore", category=category)
+    try:
+        environment = Environment.load()
+        prepare_instance(environment.settings)
+        if said.job == "refresh" and not _run("land", None):
+            return 1
+        day = None if said.job in UNDATED else said.as_of or _default_day(environment)
+        return 0 if _run(said.job, day) else 1
+    except (SettingsError, RetailerError, LakeError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+def _default_day(environment: Environment) -> str:
+    return (environment.settings.as_of or last_complete_day(environment)).isoformat()
+
+
+def _run(job: str, day: str | None) -> bool:
+    """Run one job to its end, a line a step; whether it succeeded."""
+    from orchestration.definitions import defs
+
+    started = time.monotonic()
+    sys.stdout.write(f"── {job}{f' as of {day}' if day else ''}\n")
+    with dg.DagsterInstance.get() as instance:
+        result = (
+            defs()
+            .resolve_job_def(job)
+            .execute_in_process(
+                instance=instance,
+                partition_key=day,
+                run_config={"loggers": {"console": {}}},
+                raise_on_error=False,
+            )
+        )
+    seconds = time.monotonic() - started
+    verdict = "done" if result.success else "FAILED; `siyu status` says what to do"
+    sys.stdout.write(f"── {job}: {verdict} in {seconds:.0f} s\n")
+    return bool(result.success)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

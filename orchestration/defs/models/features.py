@@ -1,0 +1,93 @@
+"""Features and labels, by as-of day.
+
+A run builds the days of its partitions. A run that also trains builds, besides, the days that
+training learns from, and reports each as its own partition.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import dagster as dg
+from dagster_dbt import dbt_assets
+
+from expectations.catalog import judged_tables
+from orchestration.environment import Environment
+from orchestration.lib.dbt import Translator, layer_tables, read_manifest, run_layer
+from orchestration.lib.gates import gate_checks
+from orchestration.lib.training import configured_tasks, is_due, model_key
+from orchestration.resources import Workspace
+from siyu.transform import ensure_manifest
+from siyu.warehouse import Warehouse
+
+LAYER: Final = "features"
+
+
+def feature_days(context: dg.AssetExecutionContext, workspace: Workspace) -> list[date]:
+    """Days to build features for, the run's own last."""
+    asked = workspace.days(context)
+    as_of = asked[-1]
+    from ml.snapshots import HistoryTooShort, snapshot_dates
+
+    days: set[date] = set()
+    selected = context.job_def.asset_layer.selected_asset_keys
+    for name in configured_tasks(workspace.retailer):
+        if model_key(name) not in selected:
+            continue
+        if not is_due(context, workspace, name, as_of)[0]:
+            continue
+        try:
+            plan = snapshot_dates(
+                workspace.retailer.models[name], as_of, workspace.retailer.history_from
+            )
+        except HistoryTooShort as short:
+            context.log.warning(f"{name}: {short}")
+        else:
+            days.update(plan.dates)
+    return [*sorted(days - set(asked)), *asked]
+
+
+@dg.definitions
+def features() -> dg.Definitions:
+    """The features layer and its gates."""
+    environment = Environment.load()
+    file: Path = ensure_manifest()
+    manifest = read_manifest(file)
+    partitions = environment.as_of_partitions()
+    translator = Translator(environment.settings.engine, {LAYER: partitions})
+    reads = (*layer_tables(manifest, "staging"), *layer_tables(manifest, "unified"))
+
+    @dbt_assets(
+        manifest=file,
+        select=f"tag:{LAYER}",
+        dagster_dbt_translator=translator,
+        name=LAYER,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def layer(
+        context: dg.AssetExecutionContext, workspace: Workspace
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        days = feature_days(context, workspace)
+        yield from run_layer(
+            context, workspace, file, translator, LAYER, reads, days, versioned_by_day=True
+        )
+        own = set(workspace.days(context))
+        for key in sorted(context.selected_asset_keys):
+            for day in days:
+                if day not in own:
+                    context.log_event(
+                        dg.AssetMaterialization(asset_key=key, partition=day.isoformat())
+                    )
+
+    return dg.Definitions(
+        assets=[layer],
+        asset_checks=[
+            gate_checks(
+                "features_gates",
+                judged_tables(LAYER),
+                lambda workspace: Warehouse.of(workspace.settings).connect(),
+            )
+        ],
+    )

@@ -1,0 +1,85 @@
+"""The publication: what BI reads, swapped in only when every gate above it has passed."""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from orchestration.environment import OWNERS
+from orchestration.lib.dbt import layer_tables, read_manifest
+from orchestration.lib.gates import require_passed
+from orchestration.lib.texts import table_texts
+from orchestration.resources import Workspace
+from siyu.serving import prune, publish
+from siyu.transform import ensure_manifest
+
+# The table whose day the publication goes by.
+DATED_BY = "marts.customer_360"
+KEEP = timedelta(days=14)
+KEY = dg.AssetKey(["serving", "publication"])
+
+
+def published_tables() -> tuple[str, ...]:
+    """Tables that must have passed before anything is published."""
+    manifest = read_manifest(ensure_manifest())
+    layers = (layer_tables(manifest, layer) for layer in ("unified", "marts", "features"))
+    return (*(table for layer in layers for table in layer), "ml.customer_scores")
+
+
+@dg.definitions
+def publication() -> dg.Definitions:
+    """The publication asset."""
+    reads = published_tables()
+
+    @dg.asset(
+        key=KEY,
+        deps=[dg.AssetKey(table.split(".")) for table in reads],
+        group_name="serving",
+        owners=OWNERS,
+        kinds={"duckdb", "parquet"},
+        description=(
+            "A versioned folder with the warehouse as one DuckDB file and as Parquet, with comments "
+            "in English and Chinese, behind the symlink serving/current. Written only when the "
+            "gates of every table in it have passed; the last good publication stays up until then."
+            "\n\n供 BI 使用的发布版本：全部质量门通过后才切换。"
+        ),
+    )
+    def publication(
+        context: dg.AssetExecutionContext, workspace: Workspace
+    ) -> dg.MaterializeResult[Any]:
+        require_passed(workspace, reads)
+        ledger = workspace.ledger
+        as_of = ledger.newest_as_of(DATED_BY)
+        made = publish(
+            workspace.paths,
+            workspace.warehouse,
+            table_texts(),
+            {
+                "table_version": ledger.arrow("table_version"),
+                "gate_result": ledger.arrow("gate_result"),
+                "run": ledger.arrow("run"),
+                "batch": workspace.lake.batches(),
+                "quarantine_summary": workspace.lake.quarantine_summary(),
+            },
+            context.run_id,
+            as_of,
+        )
+        ledger.record_publication(context.run_id, as_of, made.folder)
+        removed = prune(workspace.paths, KEEP, time.time())
+        return dg.MaterializeResult(
+            metadata={
+                "as_of": as_of.isoformat(),
+                "folder": dg.MetadataValue.path(str(made.folder)),
+                "tables": len(made.rows),
+                "rows": dg.MetadataValue.table(
+                    [
+                        dg.TableRecord({"table": table, "rows": rows})
+                        for table, rows in made.rows.items()
+                    ]
+                ),
+                "pruned": len(removed),
+            }
+        )
+
+    return dg.Definitions(assets=[publication])

@@ -1,0 +1,1 @@
+"""From the lake to the marts: dbt layers, and identity between them."""

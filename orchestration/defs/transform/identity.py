@@ -1,0 +1,143 @@
+"""Identity: from staged identifiers and edges to the map of customers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from orchestration.environment import OWNERS
+from orchestration.lib.gates import require_passed
+from orchestration.resources import Workspace
+from siyu.identity import IdentityStore, Resolution, resolve
+from siyu.ops import GateResult
+from siyu.vault import junk_tokens
+
+READS = ("staging.stg_identifier", "staging.stg_identity_edge")
+WRITES = ("identity.customer_identifier", "identity.identity_event")
+GATE = "caps"
+
+
+def _specs() -> list[dg.AssetSpec]:
+    deps = [dg.AssetKey(table.split(".")) for table in READS]
+    said = {
+        "customer_identifier": (
+            "Which customer each identifier belongs to; junk identifiers belong to none.\n\n"
+            "标识到客户的映射；无效标识不归属任何客户。"
+        ),
+        "identity_event": (
+            "Append-only history of customers created, merged and split.\n\n"
+            "客户创建、合并、拆分的历史记录（只追加）。"
+        ),
+    }
+    return [
+        dg.AssetSpec(
+            dg.AssetKey(["identity", name]),
+            deps=deps,
+            description=description,
+            group_name="identity",
+            owners=OWNERS,
+            kinds={"python", "deltalake"},
+        )
+        for name, description in said.items()
+    ]
+
+
+@dg.definitions
+def identity() -> dg.Definitions:
+    """The identity step."""
+
+    @dg.multi_asset(
+        name="identity",
+        specs=_specs(),
+        check_specs=[
+            dg.AssetCheckSpec(
+                GATE,
+                asset=dg.AssetKey(["identity", "customer_identifier"]),
+                blocking=True,
+                description="No customer holds more identifiers of a namespace than its cap",
+            )
+        ],
+    )
+    def resolve_identity(
+        context: dg.AssetExecutionContext, workspace: Workspace
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        require_passed(workspace, READS)
+        ledger, run_id = workspace.ledger, context.run_id
+        versions = {table: ledger.begin_write(table, run_id, [GATE]) for table in WRITES}
+        decided = _decide(workspace, run_id)
+        changed = IdentityStore(workspace.paths).write(decided)
+        rows = {
+            WRITES[0]: decided.customer_identifier.num_rows,
+            WRITES[1]: decided.events.num_rows,
+        }
+        for table, version in versions.items():
+            ledger.end_write(table, version, rows[table])
+        verdict = _verdict(workspace, decided)
+        for table, version in versions.items():
+            ledger.record(table, version, GATE, [verdict], run_id)
+        yield dg.MaterializeResult(
+            asset_key=dg.AssetKey(WRITES[0].split(".")),
+            metadata={
+                "dagster/row_count": rows[WRITES[0]],
+                "customers": decided.customers,
+                "largest_cluster": decided.largest,
+                "edges_refused_by_a_cap": decided.refused_edges.num_rows,
+                "changed": changed,
+            },
+        )
+        yield dg.MaterializeResult(
+            asset_key=dg.AssetKey(WRITES[1].split(".")),
+            metadata={"events_in_this_run": rows[WRITES[1]]},
+        )
+        yield dg.AssetCheckResult(
+            asset_key=dg.AssetKey(WRITES[0].split(".")),
+            check_name=GATE,
+            passed=verdict.outcome == "passed",
+            description=verdict.message,
+        )
+
+    return dg.Definitions(assets=[resolve_identity])
+
+
+def _decide(workspace: Workspace, run_id: str) -> Resolution:
+    warehouse, namespaces = workspace.warehouse, workspace.retailer.identifiers
+    return resolve(
+        identifiers=warehouse.read(f"FROM {READS[0]}"),
+        edges=warehouse.read(f"FROM {READS[1]}"),
+        previous=IdentityStore(workspace.paths).previous(),
+        caps={name: namespace.cap for name, namespace in namespaces.items()},
+        member_namespaces={
+            name for name, namespace in namespaces.items() if namespace.type == "member_id"
+        },
+        junk=_junk(workspace),
+        run_id=run_id,
+    )
+
+
+def _junk(workspace: Workspace) -> frozenset[str]:
+    """Tokens of phones and e-mails that stand for nobody."""
+    region = workspace.retailer.phone_region
+    return junk_tokens(workspace.paths, "phone", region) | junk_tokens(workspace.paths, "email")
+
+
+def _verdict(workspace: Workspace, decided: Resolution) -> GateResult:
+    """Count again, in SQL, what clustering promised."""
+    caps = {n: s.cap for n, s in workspace.retailer.identifiers.items() if s.cap is not None}
+    held = decided.customer_identifier.group_by(["customer_id", "namespace"]).aggregate(
+        [("identifier", "count")]
+    )
+    broken = [
+        row["customer_id"]
+        for row in held.to_pylist()
+        if row["customer_id"] is not None
+        and row["identifier_count"] > caps.get(row["namespace"], row["identifier_count"])
+    ]
+    return GateResult(
+        GATE,
+        "caps_hold",
+        "ERROR",
+        "failed" if broken else "passed",
+        f"no customer above a cap: found {len(broken)}",
+        failed_count=len(broken),
+        example_keys=tuple(broken[:5]),
+    )

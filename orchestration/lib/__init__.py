@@ -1,0 +1,1 @@
+"""What the definitions share: the gate factory, dbt layers, progress, the reaper of dead runs."""

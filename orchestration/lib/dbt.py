@@ -1,0 +1,308 @@
+"""dbt layers as Dagster assets: one step per layer, run in this process.
+
+dagster-dbt makes the assets and checks from dbt's manifest; running dbt in this process saves the
+seconds that a subprocess and its adapter need at every step. Every model of a layer blocks what
+reads it until its tests have passed, in this run or a later one. What a layer holds is in
+``dbt_project``; how dbt is called is in ``siyu.transform``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
+from dagster_dbt.asset_utils import get_asset_check_key_for_test
+
+from expectations.catalog import suite_for
+from orchestration.environment import OWNERS
+from orchestration.lib.gates import GATE as GX_GATE
+from orchestration.lib.gates import asset_key, require_passed
+from orchestration.resources import Workspace
+from siyu.ops import GateResult, Outcome
+from siyu.transform import NodeResult, dbt_vars, run_dbt
+
+DBT_GATE = "dbt"
+_IDENTITY_SOURCES = ("customer_identifier", "identity_event")
+
+
+class Translator(DagsterDbtTranslator):
+    """How dbt's nodes are named and described in Dagster."""
+
+    def __init__(self, engine: str, partitions: Mapping[str, dg.PartitionsDefinition[Any]]) -> None:
+        super().__init__(DagsterDbtTranslatorSettings())
+        self._engine = engine
+        self._partitions = partitions
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """``schema/table``; the identity store's tables are told apart from the lake's."""
+        name = dbt_resource_props["name"]
+        if dbt_resource_props["resource_type"] == "source":
+            schema = "identity" if name in _IDENTITY_SOURCES else dbt_resource_props["source_name"]
+            return dg.AssetKey([schema, name])
+        return dg.AssetKey([dbt_resource_props["schema"], name])
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """English, then Chinese."""
+        zh = dbt_resource_props.get("config", {}).get("meta", {}).get("zh", "")
+        return "\n\n".join(part for part in (dbt_resource_props.get("description"), zh) if part)
+
+    def get_asset_check_spec(
+        self,
+        asset_spec: dg.AssetSpec,
+        manifest: Mapping[str, Any],
+        unique_id: str,
+        project: DbtProject | None,
+    ) -> dg.AssetCheckSpec | None:
+        """A test as a check, described; it waits for its own table only.
+
+        A layer is one step that dbt orders itself, and an ephemeral model is no asset to wait for.
+        """
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        if spec is None:
+            return None
+        return dg.AssetCheckSpec(
+            name=spec.name,
+            asset=spec.asset_key,
+            description=describe_test(manifest["nodes"][unique_id]),
+            blocking=spec.blocking,
+            metadata=spec.metadata,
+        )
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """The layer."""
+        return str(self.get_asset_key(dbt_resource_props).path[0])
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str]:
+        """Data engineering."""
+        return OWNERS
+
+    def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:
+        """None: the layer is the group."""
+        return {}
+
+    def get_partitions_def(
+        self, dbt_resource_props: Mapping[str, Any]
+    ) -> dg.PartitionsDefinition[Any] | None:
+        """As-of days, for the layers that are kept by them."""
+        return self._partitions.get(dbt_resource_props["schema"])
+
+
+def describe_test(test: Mapping[str, Any]) -> str:
+    """What a test demands: its own description, else its name and column."""
+    if test.get("description"):
+        return str(test["description"])
+    said = test.get("test_metadata") or {"name": test["name"], "kwargs": {}}
+    column = test.get("column_name")
+    severity = "warns" if test["config"]["severity"].lower() == "warn" else "blocks"
+    name = said["name"].replace("_", " ")
+    return f"{name}{f' on {column}' if column else ''} (dbt test, {severity})"
+
+
+@cache
+def read_manifest(file: Path) -> dict[str, Any]:
+    """dbt's manifest, read once."""
+    content: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return content
+
+
+def layer_tables(manifest: Mapping[str, Any], layer: str) -> tuple[str, ...]:
+    """``schema.table`` of every model of a layer."""
+    return tuple(
+        sorted(
+            f"{node['schema']}.{node['name']}"
+            for node in manifest["nodes"].values()
+            if node["resource_type"] == "model"
+            and node["schema"] == layer
+            and node["config"]["materialized"] != "ephemeral"
+        )
+    )
+
+
+def dbt_arguments(tables: Sequence[str], all_tables: Sequence[str], layer: str) -> list[str]:
+    """Arguments of ``dbt build`` for some or all models of a layer.
+
+    ``buildable`` runs a test only when every model it reads is built by now.
+    """
+    whole = set(tables) == set(all_tables)
+    chosen = [f"tag:{layer}"] if whole else [table.partition(".")[2] for table in sorted(tables)]
+    return ["build", "--select", *chosen, "--indirect-selection", "buildable"]
+
+
+def run_layer(
+    context: dg.AssetExecutionContext,
+    workspace: Workspace,
+    manifest_file: Path,
+    translator: Translator,
+    layer: str,
+    reads: Sequence[str],
+    days: Sequence[date],
+    versioned_by_day: bool = False,
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """Build the selected models of a layer and tell Dagster and the ledger how it went.
+
+    Args:
+        context: The step.
+        workspace: The run's workspace.
+        manifest_file: dbt's manifest.
+        translator: Names of dbt's nodes in Dagster.
+        layer: Schema and tag of the layer.
+        reads: Tables above, whose newest versions must have passed.
+        days: As-of days to build; the last is the run's own.
+        versioned_by_day: Whether the layer's tables are kept by as-of day.
+
+    Raises:
+        dg.Failure: a gate above blocks, or a model or an error-severity test failed.
+    """
+    require_passed(workspace, reads)
+    manifest = read_manifest(manifest_file)
+    everything = layer_tables(manifest, layer)
+    chosen = [table for table in everything if asset_key(table) in context.selected_asset_keys]
+    as_of = days[-1]
+    workspace.ledger.set_run_as_of(context.run_id, as_of)
+    with workspace.warehouse.connect(read_only=False) as connection:
+        workspace.lake.register(connection, workspace.retailer)
+    versions = _begin(workspace, chosen, context.run_id, days if versioned_by_day else [as_of])
+    run = run_dbt(
+        workspace.settings,
+        dbt_arguments(chosen, everything, layer),
+        dbt_vars(workspace.retailer, as_of, days, run_id=context.run_id),
+    )
+    nodes = {node.unique_id: node for node in run.results}
+    rows = _row_counts(workspace, chosen)
+    results = _results(manifest, chosen, nodes)
+    for table in chosen:
+        for version in versions[table]:
+            if _built(manifest, table, nodes):
+                workspace.ledger.end_write(table, version, rows.get(table))
+            workspace.ledger.record(table, version, DBT_GATE, results[table], context.run_id)
+    # In dbt's order: Dagster wants what is above first.
+    for model in run.models:
+        if model.table in chosen and _passed(model):
+            yield dg.MaterializeResult(
+                asset_key=asset_key(model.table),
+                metadata={"dagster/row_count": rows.get(model.table, 0), "seconds": model.seconds},
+            )
+    yield from _checks(manifest, translator, nodes)
+    failed = [node for node in run.results if not _passed(node) and node.severity != "WARN"]
+    if failed:
+        said = "; ".join(f"{node.name}: {node.status}, {node.message}" for node in failed)
+        raise dg.Failure(f"{layer}: {said}", allow_retries=False)
+
+
+def _passed(node: NodeResult) -> bool:
+    return node.status in ("success", "pass")
+
+
+def _begin(
+    workspace: Workspace, tables: Sequence[str], run_id: str, days: Sequence[date]
+) -> dict[str, list[str]]:
+    """Versions begun, by table; from here on each table blocks what reads it."""
+    return {
+        table: [
+            workspace.ledger.begin_write(table, run_id, _gates(table, workspace), as_of=day)
+            for day in days
+        ]
+        for table in tables
+    }
+
+
+def _gates(table: str, workspace: Workspace) -> list[str]:
+    judged = suite_for(table, workspace.retailer) is not None
+    return [DBT_GATE, GX_GATE] if judged else [DBT_GATE]
+
+
+def _model(manifest: Mapping[str, Any], table: str) -> Mapping[str, Any]:
+    schema, _, name = table.partition(".")
+    model: Mapping[str, Any] = next(
+        node
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and (node["schema"], node["name"]) == (schema, name)
+    )
+    return model
+
+
+def _built(manifest: Mapping[str, Any], table: str, nodes: Mapping[str, NodeResult]) -> bool:
+    node = nodes.get(_model(manifest, table)["unique_id"])
+    return node is not None and _passed(node)
+
+
+def _results(
+    manifest: Mapping[str, Any], tables: Sequence[str], nodes: Mapping[str, NodeResult]
+) -> dict[str, list[GateResult]]:
+    """What dbt says of each table: that it was built, and every test that reads it."""
+    found = {}
+    for table in tables:
+        model = _model(manifest, table)["unique_id"]
+        tests = [
+            (manifest["nodes"][node.unique_id], node)
+            for node in nodes.values()
+            if node.kind == "test"
+            and model in manifest["nodes"][node.unique_id]["depends_on"]["nodes"]
+        ]
+        built = nodes.get(model)
+        found[table] = [
+            GateResult(
+                DBT_GATE, "built", "ERROR",
+                "passed" if built and _passed(built) else "errored",
+                built.message if built else "dbt did not reach the model",
+            ),
+            *(_test_result(test, node) for test, node in tests),
+        ]  # fmt: skip
+    return found
+
+
+def _test_result(test: Mapping[str, Any], node: NodeResult) -> GateResult:
+    outcome: Outcome = "errored"
+    if _passed(node):
+        outcome = "passed"
+    elif node.status in ("fail", "warn"):
+        outcome = "failed"
+    return GateResult(
+        DBT_GATE,
+        test["name"],
+        "WARN" if node.severity == "WARN" else "ERROR",
+        outcome,
+        node.message or "no row breaks it",
+        failed_count=node.failures,
+        example_keys=node.example_keys,
+    )
+
+
+def _checks(
+    manifest: Mapping[str, Any], translator: Translator, nodes: Mapping[str, NodeResult]
+) -> Iterator[dg.AssetCheckResult]:
+    """Every test that Dagster knows as a check."""
+    for node in nodes.values():
+        if node.kind != "test":
+            continue
+        key = get_asset_check_key_for_test(manifest, translator, node.unique_id, project=None)
+        if key is None:
+            continue
+        result = _test_result(manifest["nodes"][node.unique_id], node)
+        yield dg.AssetCheckResult(
+            asset_key=key.asset_key,
+            check_name=key.name,
+            passed=result.outcome == "passed",
+            severity=dg.AssetCheckSeverity(result.severity),
+            description=result.message,
+            metadata={
+                "failed_rows": result.failed_count or 0,
+                "seconds": node.seconds,
+                **({"example_keys": list(result.example_keys)} if result.example_keys else {}),
+            },
+        )
+
+
+def _row_counts(workspace: Workspace, tables: Sequence[str]) -> dict[str, int]:
+    present = workspace.warehouse.tables()
+    counted = [table for table in tables if table in present]
+    if not counted:
+        return {}
+    sql = " UNION ALL ".join(f"SELECT '{t}' AS name, count(*) AS n FROM {t}" for t in counted)
+    return {row["name"]: row["n"] for row in workspace.warehouse.read(sql).to_pylist()}

@@ -1,0 +1,168 @@
+"""Gates: one blocking check per judged table, and the refusal to read what has not passed.
+
+Great Expectations suites become Dagster checks here, whatever stage they belong to. Every table
+asked about gets a result: an exception is a failed check, silence never is a pass. What a suite
+demands is in ``expectations``; what blocks is decided by ``siyu.ops``.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import date
+from typing import Protocol
+
+import dagster as dg
+import duckdb
+
+from expectations.catalog import suite_for
+from expectations.runner import judge
+from orchestration.resources import Workspace
+from siyu.ops import GateBlocked, GateResult, Ledger
+
+GATE = "gx"
+
+
+class Connector(Protocol):
+    """How a stage's tables are opened to be judged."""
+
+    def __call__(self, workspace: Workspace) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """A connection in which the stage's tables can be queried."""
+
+
+def asset_key(table: str) -> dg.AssetKey:
+    """Key of the asset that makes ``schema.table``."""
+    return dg.AssetKey(table.split("."))
+
+
+def table_name(key: dg.AssetKey) -> str:
+    """``schema.table`` of an asset."""
+    return ".".join(key.path)
+
+
+def gate_checks(
+    name: str, tables: Sequence[str], connect: Connector, by_day: bool = False
+) -> dg.AssetChecksDefinition:
+    """One step that judges the tables of a stage, a blocking check for each.
+
+    Args:
+        name: Name of the step.
+        tables: ``schema.table`` of each; all must have a suite.
+        connect: How to open them.
+        by_day: Judge only the rows of the days that the run speaks of, each by itself.
+    """
+
+    @dg.multi_asset_check(
+        name=name,
+        description=f"Great Expectations gates of {name.removesuffix('_gates')}",
+        can_subset=True,
+        specs=[
+            dg.AssetCheckSpec(
+                GATE,
+                asset=asset_key(table),
+                blocking=True,
+                description=f"Great Expectations suite of {table}; what reads it waits for it",
+            )
+            for table in tables
+        ],
+    )
+    def checks(
+        context: dg.AssetCheckExecutionContext, workspace: Workspace
+    ) -> Iterator[dg.AssetCheckResult]:
+        chosen = {table_name(key.asset_key) for key in context.selected_asset_check_keys}
+        with connect(workspace) as connection:
+            for table in sorted(chosen):
+                found: list[GateResult] = []
+                whole: list[date | None] = [None]
+                for day in workspace.days(context) if by_day else whole:
+                    results = _judge(table, connection, workspace, day)
+                    _record(table, results, workspace.ledger, context.run.run_id, day)
+                    found += results
+                yield check_result(table, found)
+
+    return checks
+
+
+def _judge(
+    table: str, connection: duckdb.DuckDBPyConnection, workspace: Workspace, day: date | None
+) -> list[GateResult]:
+    """What the suite says of a table; an exception becomes an errored result."""
+    try:
+        suite = suite_for(table, workspace.retailer, day)
+        if suite is None:
+            return [_errored(f"{table} has no suite")]
+        return judge(suite, connection)
+    except Exception as error:  # a gate that cannot judge has not passed
+        return [_errored(f"the gate could not judge ({type(error).__name__})")]
+
+
+def _errored(message: str) -> GateResult:
+    return GateResult(GATE, "judged", "ERROR", "errored", message)
+
+
+def _record(
+    table: str, results: Sequence[GateResult], ledger: Ledger, run_id: str, day: date | None
+) -> None:
+    """Keep the results with every version of the table that this judgement covers."""
+    for version in ledger.versions_to_judge(table, run_id, day):
+        ledger.record(table, version, GATE, results, run_id)
+
+
+def check_result(table: str, results: Sequence[GateResult]) -> dg.AssetCheckResult:
+    """A gate's results as Dagster shows them."""
+    broken = [result for result in results if result.outcome != "passed"]
+    blocking = [result for result in broken if result.blocks]
+    shown = broken or results
+    return dg.AssetCheckResult(
+        asset_key=asset_key(table),
+        check_name=GATE,
+        passed=not broken,
+        severity=dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN,
+        description=(
+            "; ".join(result.message for result in broken)
+            if broken
+            else f"all {len(results)} rules passed"
+        ),
+        metadata={
+            "rules": len(results),
+            "failed": len(broken),
+            "results": dg.MetadataValue.table(
+                [
+                    dg.TableRecord(
+                        {
+                            "rule": result.rule,
+                            "outcome": result.outcome,
+                            "severity": result.severity,
+                            "rows": result.failed_count if result.failed_count is not None else "",
+                            "message": result.message,
+                            "example_keys": ", ".join(result.example_keys),
+                        }
+                    )
+                    for result in shown
+                ]
+            ),
+        },
+    )
+
+
+def require_passed(workspace: Workspace, tables: Iterable[str], as_of: date | None = None) -> None:
+    """Refuse to run a step above which a gate has not passed, in this run or an earlier one.
+
+    Args:
+        workspace: The run's workspace.
+        tables: What the step reads.
+        as_of: The only partition it reads, of tables kept by as-of date.
+
+    Raises:
+        dg.Failure: says which table blocks, why, and what to do.
+    """
+    try:
+        workspace.ledger.require_passed(tables, as_of)
+    except GateBlocked as blocked:
+        raise dg.Failure(
+            f"blocked by a gate: {blocked}",
+            metadata={
+                "blocks": dg.MetadataValue.md(
+                    "\n".join(f"- **{b.table}**: {b.reason}. {b.remedy}." for b in blocked.blocks)
+                )
+            },
+            allow_retries=False,
+        ) from None

@@ -1,0 +1,199 @@
+"""The ``siyu`` command: what is not an asset. Jobs are Dagster's (``python -m orchestration``).
+
+What belongs here: arguments, and calling the parts together. What does not: doing the work.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from siyu.config import REPO, Settings, SettingsError
+from siyu.paths import Paths
+from siyu.retailer import RetailerError, load_retailer
+
+app = typer.Typer(
+    help="siyu: a customer-data warehouse for retailers who talk to their own customers directly.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+retailer_app = typer.Typer(help="A retailer's folder.", no_args_is_help=True)
+batch_app = typer.Typer(help="Batches in the lake.", no_args_is_help=True)
+app.add_typer(retailer_app, name="retailer")
+app.add_typer(batch_app, name="batch")
+
+_out = Console()
+_err = Console(stderr=True)
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.from_env()
+    except SettingsError as error:
+        raise _stop(str(error)) from None
+
+
+def _stop(message: str) -> typer.Exit:
+    _err.print(message, markup=False)
+    return typer.Exit(2)
+
+
+@app.command()
+def demo(
+    size: Annotated[str, typer.Option(help="tiny, demo, or a number of members")] = "demo",
+    seed: Annotated[int, typer.Option(help="the same seed gives the same files")] = 7,
+) -> None:
+    """Simulate a retailer, run everything on it, print what came out."""
+    from siyu.simulator import simulate
+
+    settings = _settings()
+    sources = settings.home / "demo" / "sources"
+    os.environ["SIYU_RETAILER"] = "demo"
+    if sources.exists():
+        _out.print(f"Source files are there already: {sources}", highlight=False)
+    else:
+        _out.print(f"Simulating a retailer's source systems into {sources}", highlight=False)
+        simulate(sources, int(size) if size.isdigit() else size, seed, on_progress=_tell)  # type: ignore[arg-type]
+    if _job("refresh") != 0:
+        raise typer.Exit(1)
+    summary()
+
+
+def _tell(line: str) -> None:
+    _out.print(f"  {line}", highlight=False, markup=False)
+
+
+def _job(name: str) -> int:
+    command = [sys.executable, "-m", "orchestration", name]
+    return subprocess.run(command, cwd=REPO, check=False).returncode
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="where to write the source files")],
+    size: Annotated[str, typer.Option(help="tiny, demo, or a number of members")] = "demo",
+    seed: Annotated[int, typer.Option(help="the same seed gives the same files")] = 7,
+) -> None:
+    """Write a made-up retailer's source files, and the truth about them."""
+    from siyu.simulator import simulate as run
+
+    run(folder, int(size) if size.isdigit() else size, seed, on_progress=_tell)  # type: ignore[arg-type]
+
+
+@app.command()
+def summary() -> None:
+    """What landed, who the customers are, how the models do, what is published."""
+    from siyu.summary import print_summary
+
+    settings = _settings()
+    try:
+        print_summary(settings, load_retailer(settings), _out)
+    except RetailerError as error:
+        raise _stop(str(error)) from None
+
+
+@app.command()
+def status() -> None:
+    """What ran last, what is published as of when, what is blocked and what to do."""
+    from siyu.serving import status as read
+    from siyu.summary import status_page
+
+    _out.print(status_page(read(Paths.of(_settings()))))
+
+
+@app.command()
+def ui(
+    dagster_port: Annotated[int, typer.Option(help="port of the Dagster UI")] = 3000,
+    mlflow_port: Annotated[int, typer.Option(help="port of the MLflow UI")] = 5000,
+) -> None:
+    """Start Dagster and MLflow on localhost; Ctrl-C stops them."""
+    settings = _settings()
+    mlflow = Paths.of(settings).mlflow
+    mlflow.mkdir(parents=True, exist_ok=True)
+    dagster_home = Paths.of(settings).dagster
+    dagster_home.mkdir(parents=True, exist_ok=True)
+    (dagster_home / "dagster.yaml").write_bytes((REPO / "dagster.yaml").read_bytes())
+    environment = {
+        "DAGSTER_HOME": str(dagster_home),
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        **os.environ,
+    }
+    bin_folder = Path(sys.executable).parent
+    workspace = ["-w", str(REPO / "workspace.yaml")]
+    host = "127.0.0.1"
+    commands = [
+        [str(bin_folder / "dagster-webserver"), *workspace, "-h", host, "-p", str(dagster_port)],
+        [str(bin_folder / "dagster-daemon"), "run", *workspace],
+        [str(bin_folder / "mlflow"), "server", "--host", host, "--port", str(mlflow_port),
+         "--workers", "1", "--backend-store-uri", f"sqlite:///{mlflow / 'mlflow.db'}",
+         "--artifacts-destination", str(mlflow / "artifacts")],
+    ]  # fmt: skip
+    servers = [subprocess.Popen(command, cwd=REPO, env=environment) for command in commands]
+    _out.print(f"Dagster  http://{host}:{dagster_port}\nMLflow   http://{host}:{mlflow_port}")
+    _out.print("Ctrl-C stops both.")
+    try:
+        for server in servers:
+            server.wait()
+    except KeyboardInterrupt:
+        for server in servers:
+            server.send_signal(signal.SIGINT)
+        for server in servers:
+            server.wait()
+
+
+@app.command()
+def docs() -> None:
+    """Write the data dictionary from the contracts and the dbt project."""
+    from siyu.dictionary import write
+
+    _out.print(f"wrote {write()}", highlight=False)
+
+
+@retailer_app.command("check")
+def retailer_check(
+    folder: Annotated[Path, typer.Argument(help="folder with retailer.yaml and the mappings")],
+) -> None:
+    """Say what is missing or mistyped, column by column, before anything runs."""
+    from siyu.ingestion import check_retailer
+
+    try:
+        found = check_retailer(folder.resolve(), _settings())
+    except RetailerError as error:
+        raise _stop(str(error)) from None
+    _out.print(found.report())
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+@batch_app.command("list")
+def batch_list(entity: Annotated[str, typer.Argument(help="entity, such as orders")]) -> None:
+    """The batches of an entity that are in force."""
+    from siyu.lake import Lake
+
+    for manifest in Lake(Paths.of(_settings())).manifests(entity):
+        _out.print(
+            f"{manifest.batch_id}  {manifest.source:<24} {manifest.accepted:>10,} accepted  "
+            f"{manifest.quarantined:>7,} quarantined  {manifest.loaded_at:%Y-%m-%d %H:%M}",
+            highlight=False,
+        )
+
+
+@batch_app.command("retract")
+def batch_retract(batch_id: Annotated[str, typer.Argument(help="batch to take out")]) -> None:
+    """Take a bad batch out of the lake; then run the refresh job."""
+    from siyu.ingestion import retract_batch
+
+    settings = _settings()
+    retract_batch(settings, batch_id, datetime.now(UTC))
+    _out.print(f"retracted {batch_id}; run: python -m orchestration refresh", highlight=False)

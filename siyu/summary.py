@@ -1,0 +1,184 @@
+"""What came of it all, for a person: one page after a refresh.
+
+What belongs here: gathering figures from manifests, the ledger and the current publication, and
+laying them out. What does not: computing a figure that a table should hold.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from siyu.config import Settings
+from siyu.contracts import contracts
+from siyu.lake import Lake
+from siyu.ops import Ledger
+from siyu.paths import Paths
+from siyu.retailer import Retailer
+from siyu.serving import Status, status
+
+_METRICS = {"auc": "AUC", "pr_auc": "PR-AUC", "log_loss": "log-loss"}
+_OUTCOMES = ("rows_in", "accepted", "duplicates", "quarantined", "suppressed")
+
+
+def print_summary(settings: Settings, retailer: Retailer, console: Console | None = None) -> None:
+    """Print the page for one retailer."""
+    paths = Paths.of(settings)
+    found = status(paths)
+    console = console or Console()
+    console.print(_landed(paths, retailer))
+    if found.folder is not None:
+        with duckdb.connect(str(found.folder / "siyu.duckdb"), read_only=True) as connection:
+            console.print(_customers(connection, retailer))
+            console.print(_models(connection))
+    console.print(_gates(paths))
+    console.print(status_page(found))
+    if found.folder is not None:
+        console.print(_next(paths, found.folder))
+
+
+def _landed(paths: Paths, retailer: Retailer) -> Table:
+    """Rows in, accepted and quarantined by entity."""
+    lake = Lake(paths)
+    table = Table(title=f"{retailer.en}: what landed", title_justify="left", expand=False)
+    table.add_column("entity")
+    for name in _OUTCOMES:
+        table.add_column(name.replace("_", " "), justify="right")
+    totals = dict.fromkeys(_OUTCOMES, 0)
+    lacking = [entity for entity in contracts() if entity not in retailer.mappings]
+    for entity in retailer.mappings:
+        manifests = lake.manifests(entity)
+        counts = {name: sum(getattr(m, name) for m in manifests) for name in _OUTCOMES}
+        totals = {name: totals[name] + counts[name] for name in _OUTCOMES}
+        table.add_row(entity, *(f"{counts[name]:,}" for name in _OUTCOMES))
+    table.add_section()
+    table.add_row("all", *(f"{totals[name]:,}" for name in _OUTCOMES), style="bold")
+    if lacking:
+        table.caption = f"not supplied by this retailer: {', '.join(lacking)}"
+        table.caption_justify = "left"
+    return table
+
+
+def _customers(connection: duckdb.DuckDBPyConnection, retailer: Retailer) -> Table:
+    """Customers, and how much of what happened is tied to one."""
+    table = Table(title="Customers and coverage", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for label, sql in (
+        ("customers", "SELECT count(*) FROM unified.dim_customer"),
+        ("identifiers resolved", "SELECT count(customer_id) FROM unified.customer_identifier"),
+        ("orders", "SELECT count(*) FROM unified.fct_order WHERE is_counted"),
+    ):
+        table.add_row(label, f"{_one(connection, sql):,}")
+    revenue = _one(connection, "SELECT sum(net_revenue) FROM unified.fct_order WHERE is_counted")
+    table.add_row(f"net revenue, {retailer.currency}", f"{revenue or 0:,.2f}")
+    for label, sql in (
+        (
+            "orders of a known customer",
+            "SELECT avg(CASE WHEN is_resolved THEN 1 ELSE 0 END) FROM unified.fct_order "
+            "WHERE is_counted",
+        ),
+        (
+            "revenue of a known customer",
+            "SELECT sum(CASE WHEN is_resolved THEN net_revenue END) / sum(net_revenue) "
+            "FROM unified.fct_order WHERE is_counted",
+        ),
+        (
+            "interactions of a known customer",
+            "SELECT count(customer_id) / nullif(count(*), 0) FROM unified.fct_interaction",
+        ),
+    ):
+        share = _one(connection, sql)
+        table.add_row(label, "none supplied" if share is None else f"{float(share):.1%}")
+    return table
+
+
+def _models(connection: duckdb.DuckDBPyConnection) -> RenderableType:
+    """Each task's models beside their baselines on the newest test cut."""
+    rows = _rows(
+        connection,
+        "SELECT * FROM ml.model_metrics QUALIFY as_of_date = max(as_of_date) OVER (PARTITION BY task)",
+    )
+    if not rows:
+        return Text("Models: none trained yet")
+    parts: list[RenderableType] = []
+    for task in sorted({row["task"] for row in rows}):
+        mine = [row for row in rows if row["task"] == task]
+        table = Table(title=f"Model {task}, test cut {mine[0]['test_date']}", title_justify="left")
+        table.add_column("model")
+        for label in _METRICS.values():
+            table.add_column(label, justify="right")
+        for model in dict.fromkeys(row["model"] for row in mine):
+            values = {row["metric"]: row["value"] for row in mine if row["model"] == model}
+            table.add_row(model, *(f"{values[m]:.4f}" if m in values else "–" for m in _METRICS))
+        table.caption = mine[0]["decision"]
+        table.caption_justify = "left"
+        parts.append(table)
+    return Group(*parts)
+
+
+def _gates(paths: Paths) -> Text:
+    """How many rules passed, on the newest version of every table."""
+    if not paths.ops.exists():
+        return Text("Gates: nothing judged yet")
+    counts = {
+        (row["outcome"], row["severity"]): row["n"]
+        for row in Ledger(paths.ops).rows(
+            "SELECT outcome, severity, count(*) AS n FROM gate_result g JOIN (SELECT table_name, "
+            "version, row_number() OVER (PARTITION BY table_name, as_of_date ORDER BY started_at "
+            "DESC) AS age FROM table_version) v USING (table_name, version) WHERE age = 1 "
+            "GROUP BY outcome, severity"
+        )
+    }
+    passed = sum(n for (outcome, _), n in counts.items() if outcome == "passed")
+    warned = sum(n for (o, severity), n in counts.items() if o != "passed" and severity == "WARN")
+    blocked = sum(counts.values()) - passed - warned
+    return Text(f"Gates: {passed} checks passed, {warned} warn, {blocked} block")
+
+
+def status_page(found: Status) -> RenderableType:
+    """What ran last, what is published, what is blocked and what to do."""
+    parts: list[RenderableType] = []
+    for run in found.last_runs[:1]:
+        said = f"Last run: {run['job']} {run['status']} {(run['ended_at'] or '')[:19]}"
+        parts.append(Text(said + (f"\n  {run['error']}" if run["error"] else "")))
+    if found.published is None:
+        parts.append(Text("Published: nothing yet"))
+    else:
+        parts.append(Text(f"Published: as of {found.published['as_of_date']}, in {found.folder}"))
+    if found.blocks:
+        parts.append(Text("Blocked:", style="bold red"))
+        parts += [
+            Text(f"  {block.table}: {block.reason}\n    → {block.remedy}") for block in found.blocks
+        ]
+    else:
+        parts.append(Text("Blocked: nothing"))
+    return Group(*parts)
+
+
+def _next(paths: Paths, folder: Path) -> Text:
+    return Text(
+        "Next:\n"
+        "  make ui                       Dagster and MLflow on localhost\n"
+        f"  duckdb -readonly {paths.serving / 'current' / 'siyu.duckdb'}\n"
+        f"  {len(list(folder.rglob('*.parquet')))} Parquet files in "
+        f"{paths.serving / 'current' / 'parquet'}"
+    )
+
+
+def _one(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
+    row = connection.execute(sql).fetchone()
+    return None if row is None else row[0]
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
+    try:
+        rows: list[dict[str, Any]] = connection.execute(sql).to_arrow_table().to_pylist()
+    except duckdb.CatalogException:  # nothing was ever trained
+        return []
+    return rows
