@@ -43,17 +43,23 @@ class Feature:
         group: Features of one group count as one reason.
         reason_en: English sentence with ``{value}``.
         reason_zh: Chinese sentence with ``{value}``.
+        en: What the column holds, in English; said where its value is not known.
+        zh: The same in Chinese.
     """
 
     name: str
     group: str
     reason_en: str
     reason_zh: str
+    en: str
+    zh: str
 
     @staticmethod
     def undescribed(name: str) -> Feature:
         """A feature nobody has described: a group of its own, named by its column."""
-        return Feature(name, name, f"{name} is {{value:.4g}}", f"{name} 为 {{value:.4g}}")
+        return Feature(
+            name, name, f"{name} is {{value:.4g}}", f"{name} 为 {{value:.4g}}", name, name
+        )
 
     def as_dict(self) -> dict[str, str]:
         """Plain values, to be kept with a model."""
@@ -102,6 +108,8 @@ def _feature(column: Mapping[str, Any], file: Path) -> Feature | None:
         group=str(meta["group"]),
         reason_en=str(meta.get("reason_en", plain.reason_en)),
         reason_zh=str(meta.get("reason_zh", plain.reason_zh)),
+        en=str(column.get("description", name)),
+        zh=str(meta.get("zh", name)),
     )
     for sentence in (feature.reason_en, feature.reason_zh):
         try:

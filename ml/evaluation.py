@@ -121,18 +121,35 @@ def expected_calibration_error(label: Floats, probability: Floats) -> float:
     return float(np.abs(predicted - realised) @ mass)
 
 
+def calibration_error_by_chance(probability: Floats) -> float:
+    """The calibration error that perfectly calibrated predictions stay under in 95 % of samples.
+
+    On a few hundred rows, ten bins of true probabilities miss by more than a usual limit.
+    """
+    place, mass = _bins(probability)
+    variance = np.bincount(place, probability * (1 - probability), minlength=len(mass))
+    deviation = np.sqrt(variance) / len(probability)
+    drawn = np.random.default_rng(20260101).normal(0, deviation, size=(2000, len(deviation)))
+    return float(np.quantile(np.abs(drawn).sum(axis=1), 0.95))
+
+
 def reliability(label: Floats, probability: Floats) -> tuple[Floats, Floats, Floats]:
     """Mean prediction, realised rate and share of rows in bins of equal mass.
 
     Equal predictions share a bin, so a constant prediction has one.
     """
-    edges = np.unique(np.quantile(probability, np.linspace(0, 1, ECE_BINS + 1)[1:-1]))
-    place = np.searchsorted(edges, probability, side="left")
-    mass = np.bincount(place, minlength=len(edges) + 1).astype(float)
+    place, mass = _bins(probability)
     held = mass > 0
     predicted = np.bincount(place, probability, minlength=len(mass))[held] / mass[held]
     realised = np.bincount(place, label, minlength=len(mass))[held] / mass[held]
     return predicted, realised, mass[held] / len(label)
+
+
+def _bins(probability: Floats) -> tuple[npt.NDArray[np.intp], Floats]:
+    """Bin of each row, and rows in each bin."""
+    edges = np.unique(np.quantile(probability, np.linspace(0, 1, ECE_BINS + 1)[1:-1]))
+    place = np.searchsorted(edges, probability, side="left")
+    return place, np.bincount(place, minlength=len(edges) + 1).astype(float)
 
 
 def calibration_line(label: Floats, probability: Floats) -> tuple[float, float]:

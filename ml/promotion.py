@@ -11,7 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ml.dataset import Floats
-from ml.evaluation import compare, expected_calibration_error
+from ml.evaluation import (
+    calibration_error_by_chance,
+    compare,
+    expected_calibration_error,
+)
 
 # Between a training season and a test season the base rate moves by a few points, which no model
 # of the customer can know; a limit much lower than this refuses every model of a seasonal retailer.
@@ -57,7 +61,8 @@ def decide(
         predictions: Probabilities on it by model: ``prior``, ``logistic``, and ``xgboost`` where
             trees were fitted.
         champion: The champion's probabilities on the same rows, or None.
-        max_ece: Largest expected calibration error.
+        max_ece: Largest expected calibration error; on few rows, what chance alone may make of it
+            where that is more.
     """
     said = []
     for kind, references in _offers(predictions):
@@ -93,7 +98,8 @@ def _fault(
         if not difference.better:
             return f"log-loss against {reference} {difference} does not leave zero out"
     ece = expected_calibration_error(label, predictions[kind])
-    return f"calibration error {ece:.3f} is over {max_ece:.3f}" if ece > max_ece else None
+    limit = max(max_ece, calibration_error_by_chance(predictions[kind]))
+    return f"calibration error {ece:.3f} is over {limit:.3f}" if ece > limit else None
 
 
 def _against_champion(

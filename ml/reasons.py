@@ -120,7 +120,7 @@ def _sentence(feature: Feature, value: float, language: str) -> str:
     template = feature.reason_en if language == "en" else feature.reason_zh
     if not np.isnan(value):
         return template.format(value=value)
-    return f"{feature.name} is not known" if language == "en" else f"{feature.name} 未知"
+    return f"Not known: {feature.en}" if language == "en" else f"未知：{feature.zh}"
 
 
 def _rounded(values: Floats) -> Floats:

@@ -7,6 +7,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 
 from ml.evaluation import (
     auc,
+    calibration_error_by_chance,
     calibration_line,
     compare,
     expected_calibration_error,
@@ -63,6 +64,20 @@ def test_calibration_error_of_two_bins_by_hand() -> None:
     probability = np.array([0.1] * 4 + [0.7] * 4)
     # |.1 - .25| and |.7 - .75|, half of the rows each.
     assert expected_calibration_error(label, probability) == pytest.approx(0.5 * 0.15 + 0.5 * 0.05)
+
+
+def test_calibration_error_by_chance_is_what_calibrated_predictions_reach() -> None:
+    generator = np.random.default_rng(9)
+    for rows in (150, 5000):
+        probability = generator.beta(1, 3, rows)
+        seen = [
+            expected_calibration_error(
+                (generator.random(rows) < probability).astype(float), probability
+            )
+            for _ in range(400)
+        ]
+        bound = calibration_error_by_chance(probability)
+        assert np.mean(np.array(seen) < bound) == pytest.approx(0.95, abs=0.04)
 
 
 def test_a_constant_prediction_is_one_bin() -> None:

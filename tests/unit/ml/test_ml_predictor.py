@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.predictor import (
@@ -86,6 +86,7 @@ def test_an_unknown_value_counts_as_the_average_in_the_logistic_baseline() -> No
     assert nothing == pytest.approx([-0.4])
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([fit_platt, fit_isotonic]))
 def test_calibrators_keep_the_order_and_never_claim_certainty(seed: int, fit) -> None:
     generator = np.random.default_rng(seed)

@@ -7,10 +7,33 @@ from ml.catalog import Feature
 from ml.reasons import top_reasons
 
 FEATURES = [
-    Feature("recency_days", "recency", "No purchase for {value:.0f} days", "{value:.0f} 天未购买"),
-    Feature("recency_to_gap", "recency", "{value:.1f} times the usual gap", "间隔 {value:.1f} 倍"),
-    Feature("order_count", "frequency", "{value:.0f} orders", "{value:.0f} 笔订单"),
-    Feature("carts", "interest", "{value:.0f} carts", "加购 {value:.0f} 次"),
+    Feature(
+        "recency_days",
+        "recency",
+        "No purchase for {value:.0f} days",
+        "{value:.0f} 天未购买",
+        "Days",
+        "天数",
+    ),
+    Feature(
+        "recency_to_gap",
+        "recency",
+        "{value:.1f} times the usual gap",
+        "间隔 {value:.1f} 倍",
+        "Gaps",
+        "间隔",
+    ),
+    Feature(
+        "order_count", "frequency", "{value:.0f} orders", "{value:.0f} 笔订单", "Orders", "订单数"
+    ),
+    Feature(
+        "carts",
+        "interest",
+        "{value:.0f} carts",
+        "加购 {value:.0f} 次",
+        "Carts in 30 days",
+        "加购次数",
+    ),
 ]
 
 
@@ -36,8 +59,8 @@ def test_a_known_value_speaks_before_an_unknown_one() -> None:
     matrix = np.array([[30.0, np.nan, 1.0, np.nan]])
     first, _, third = top_reasons(matrix, np.array([[-0.1, -0.9, 0.2, 0.15]]), FEATURES)
     assert first.en.to_pylist() == ["No purchase for 30 days"]
-    assert third.en.to_pylist() == ["carts is not known"]
-    assert third.zh.to_pylist() == ["carts 未知"]
+    assert third.en.to_pylist() == ["Not known: Carts in 30 days"]
+    assert third.zh.to_pylist() == ["未知：加购次数"]
 
 
 def test_a_group_that_adds_nothing_is_no_reason() -> None:
