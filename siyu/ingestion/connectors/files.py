@@ -79,10 +79,14 @@ def find_files(name: str, source: Input, settings: Settings, now: datetime) -> F
                     f"{location.rstrip('/')}/*.{source.format}"
                 )
             continue
-        if is_unfinished(path, source.settle_seconds, now):
-            waiting.append(relative)
-            continue
-        hashed = _hashed(name, path, relative)
+        try:
+            waits = is_unfinished(path, source.settle_seconds, now)
+            hashed = None if waits else _hashed(path, relative)
+        except OSError as error:
+            raise InputError(
+                f"input {name}: {path} cannot be read ({error.strerror}); give the user that runs "
+                "siyu the right to read it, or move it away"
+            ) from None
         if hashed is None:
             waiting.append(relative)
         else:
@@ -94,8 +98,10 @@ def is_unfinished(path: Path, settle_seconds: int, now: datetime) -> bool:
     """Whether a file is still being written, by its name or by its age."""
     if path.name.endswith(_UNFINISHED) or path.name.startswith("."):
         return True
+    if settle_seconds == 0:
+        return False
     changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    return settle_seconds > 0 and now - changed < timedelta(seconds=settle_seconds)
+    return now - changed < timedelta(seconds=settle_seconds)
 
 
 def _root(location: str) -> Path:
@@ -106,18 +112,12 @@ def _root(location: str) -> Path:
     return root if glob.has_magic(location) else root.parent
 
 
-def _hashed(name: str, path: Path, relative: str) -> SourceFile | None:
+def _hashed(path: Path, relative: str) -> SourceFile | None:
     """The file with its hash, or None when it changed while it was read."""
-    try:
-        before = path.stat()
-        with path.open("rb") as opened:
-            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-        after = path.stat()
-    except OSError as error:
-        raise InputError(
-            f"input {name}: {path} cannot be read ({error.strerror}); give the user that runs "
-            "siyu the right to read it, or move it away"
-        ) from None
+    before = path.stat()
+    with path.open("rb") as opened:
+        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+    after = path.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         return None
     return SourceFile(path, relative, sha256, after.st_size)

@@ -96,7 +96,9 @@ class Shop:
 
     def broken(self) -> list[tuple[Any, ...]]:
         """``entity, rule, column, rows`` of what is in quarantine."""
-        return self.query("SELECT entity, rule, \"column\", rows FROM lake.quarantine_summary ORDER BY ALL")
+        return self.query(
+            'SELECT entity, rule, "column", rows FROM lake.quarantine_summary ORDER BY ALL'
+        )
 
     def _write_settings(self) -> None:
         file = self.settings.retailers / "shop" / "retailer.yaml"

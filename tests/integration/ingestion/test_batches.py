@@ -180,7 +180,10 @@ def test_a_check_says_what_is_missing_and_mistyped_and_writes_nothing(members_sh
     members = {column.name: column for column in by_entity["members"].columns}
     assert members["member_id"].status == "supplied"
     assert members["tier"].status == "optional missing"
-    assert (members["registered_at"].status, members["registered_at"].example) == ("mistyped", "a.csv:1")
+    assert (members["registered_at"].status, members["registered_at"].example) == (
+        "mistyped",
+        "a.csv:1",
+    )
     points = {column.name: column.status for column in by_entity["points"].columns}
     assert points["member_id"] == "required missing"
     assert "nosuch" in by_entity["stores"].error

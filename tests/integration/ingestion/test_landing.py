@@ -108,7 +108,9 @@ def test_json_lines_land_nested_and_invalid_ones_are_quarantined(shop: Shop) -> 
     shop.input("trades", format="jsonl", location="t.jsonl", columns={
         "tid": "VARCHAR", "happened": "VARCHAR", "items": "STRUCT(sku VARCHAR, num BIGINT, fee VARCHAR)[]",
     })  # fmt: skip
-    shop.mapping("order_lines", """
+    shop.mapping(
+        "order_lines",
+        """
         SELECT tid AS order_id, item.n AS line_no, 'sale' AS line_type, item.i.sku AS product_id,
             item.i.num AS quantity, item.i.fee AS gross_amount, 0 AS discount_amount,
             item.i.fee AS net_amount, 'CNY' AS currency, local_to_utc(happened) AS ordered_at, _file, _row
@@ -116,7 +118,8 @@ def test_json_lines_land_nested_and_invalid_ones_are_quarantined(shop: Shop) -> 
             SELECT *, unnest([{'i': items[n], 'n': n} for n in range(1, len(items) + 1)]) AS item
             FROM trades
         )
-    """)
+    """,
+    )
     good = '{"tid": "t1", "happened": "2026-06-01 10:00:00", "new": 1, "items": [%s]}'
     item = '{"sku": "s1", "num": 2, "fee": "9.90"}'
     shop.write("t.jsonl", "\n".join([
@@ -137,7 +140,9 @@ def test_json_lines_land_nested_and_invalid_ones_are_quarantined(shop: Shop) -> 
     '{"contacts": [{"id": "e1"}, {"id": "e2"}]}', '[{"contacts": [{"id": "e1"}, {"id": "e2"}]}]',
 ])  # fmt: skip
 def test_a_json_document_lands_as_one_record(shop: Shop, text: str) -> None:
-    shop.input("wecom", format="json", location="*.json", columns={"contacts": "STRUCT(id VARCHAR)[]"})
+    shop.input(
+        "wecom", format="json", location="*.json", columns={"contacts": "STRUCT(id VARCHAR)[]"}
+    )
     shop.mapping("staff", "SELECT unnest(contacts).id AS staff_id, _file, _row FROM wecom")
     shop.write("page.json", text)
     assert outcomes(shop.landed("staff")) == {"rows_in": 2, "accepted": 2}
@@ -148,11 +153,14 @@ def test_a_json_document_lands_as_one_record(shop: Shop, text: str) -> None:
 def test_lines_without_a_number_are_counted_inside_their_order(shop: Shop) -> None:
     shop.input("till", format="csv", location="till.csv")
     shop.entity("order_lines", line_no="occurrence")
-    shop.mapping("order_lines", """
+    shop.mapping(
+        "order_lines",
+        """
         SELECT id AS order_id, 'sale' AS line_type, 1 AS quantity, fee AS gross_amount,
             0 AS discount_amount, fee AS net_amount, 'CNY' AS currency,
             local_to_utc('2026-06-01') AS ordered_at, _file, _row FROM till
-    """)
+    """,
+    )
     shop.write("till.csv", "id,fee\no1,5\no2,7\no1,5\no1,6\n")
     assert outcomes(shop.landed("order_lines")) == {"rows_in": 4, "accepted": 4}
     assert shop.rows("order_lines", "order_id, line_no, net_amount::INTEGER, _row") == [
@@ -166,7 +174,9 @@ def test_exact_repeats_are_dropped_and_other_versions_kept(members_shop: Shop) -
     manifest = members_shop.landed("members")
     assert outcomes(manifest) == {"rows_in": 3, "accepted": 2, "duplicates": 1}
     assert manifest.superseding == 1
-    members_shop.write("crm/b.csv", crm_csv(first, first.replace("06-01", "06-02"), "2,,,,,,2026-06-03"))
+    members_shop.write(
+        "crm/b.csv", crm_csv(first, first.replace("06-01", "06-02"), "2,,,,,,2026-06-03")
+    )
     manifest = members_shop.landed("members", NOW + timedelta(days=1))
     assert outcomes(manifest) == {"rows_in": 3, "accepted": 2, "duplicates": 1}
     assert manifest.superseding == 1
@@ -214,7 +224,10 @@ def test_known_at_is_event_time_in_a_backfill_and_load_time_after_it(points_shop
 
 
 def test_a_mapping_may_say_itself_when_a_row_was_known(points_shop: Shop) -> None:
-    points_shop.mapping("points", POINTS.replace("_file", "local_to_utc(happened) + INTERVAL 1 DAY AS _known_at, _file"))
+    points_shop.mapping(
+        "points",
+        POINTS.replace("_file", "local_to_utc(happened) + INTERVAL 1 DAY AS _known_at, _file"),
+    )
     points_shop.write("ledger/a.csv", ledger_csv("p1,7,30,purchase,2026-06-01 08:00:00"))
     points_shop.landed("points")
     assert points_shop.rows("points", "_known_at") == [(datetime(2026, 6, 2),)]
@@ -236,7 +249,9 @@ def test_one_bad_input_does_not_stop_the_others(shop: Shop) -> None:
         shop.write(f"{name}.csv", f"{header}\n{name}-1\n")
     shop.mapping("stores", "SELECT id AS store_id, _file, _row FROM till UNION ALL "
                            "SELECT id, _file, _row FROM mall")  # fmt: skip
-    with pytest.raises(LandingError, match=r"mall\.csv lacks the column id .* it has number") as caught:
+    with pytest.raises(
+        LandingError, match=r"mall\.csv lacks the column id .* it has number"
+    ) as caught:
         shop.land("stores")
     assert list(caught.value.errors) == ["mall"]
     assert [report.source for report in caught.value.reports] == ["till"]
@@ -265,7 +280,9 @@ def test_a_lookup_is_bound_in_full_and_remaps_when_it_changes(shop: Shop) -> Non
     ("SELEC", r"stores\.sql: .*syntax error"),
     ("SELECT id AS store_id, CAST(id AS DATE) AS opened_on, _file, _row FROM shops", r"TRY_CAST"),
 ])  # fmt: skip
-def test_a_mapping_that_cannot_run_is_named_with_what_to_do(shop: Shop, sql: str, message: str) -> None:
+def test_a_mapping_that_cannot_run_is_named_with_what_to_do(
+    shop: Shop, sql: str, message: str
+) -> None:
     shop.input("shops", format="csv", location="shops.csv")
     shop.write("shops.csv", "id\nsecret-value\n")
     shop.mapping("stores", sql)
@@ -314,11 +331,15 @@ def test_the_last_complete_day_is_before_today_and_needs_data(points_shop: Shop)
         points_shop.lake.last_complete_day(points_shop.retailer, date(2026, 6, 30))
     points_shop.input("ledger", format="csv", location="ledger/*.csv", required=True,
                       complete_through="2026-12-31")  # fmt: skip
-    assert points_shop.lake.last_complete_day(points_shop.retailer, date(2026, 6, 30)) == date(2026, 6, 29)
+    assert points_shop.lake.last_complete_day(points_shop.retailer, date(2026, 6, 30)) == date(
+        2026, 6, 29
+    )
 
 
 def test_a_truncated_gzip_is_an_error_that_names_the_file(points_shop: Shop) -> None:
-    whole = gzip.compress(ledger_csv(*(f"p{n},7,{n},adjust,2026-06-01" for n in range(999))).encode())
+    whole = gzip.compress(
+        ledger_csv(*(f"p{n},7,{n},adjust,2026-06-01" for n in range(999))).encode()
+    )
     points_shop.write("ledger/a.csv.gz", whole[: len(whole) // 2])
     with pytest.raises(LandingError, match=r"a\.csv\.gz"):
         points_shop.land("points")

@@ -75,7 +75,9 @@ def test_errors_and_logs_never_quote_a_value(
     caplog.set_level(logging.DEBUG)
     members_shop.write("crm/a.csv", crm_csv(WHOLE))
     for column in ("phone", "name", "address", "email"):
-        members_shop.mapping("members", MEMBERS.replace(f"{column},", f"CAST({column} AS INTEGER) AS {column},", 1))
+        members_shop.mapping(
+            "members", MEMBERS.replace(f"{column},", f"CAST({column} AS INTEGER) AS {column},", 1)
+        )
         with pytest.raises(LandingError) as caught:
             members_shop.land("members")
         said = f"{caught.value!r} {caught.value} {caplog.text}"
@@ -106,9 +108,7 @@ def test_erased_people_are_suppressed_and_leave_nothing(members_shop: Shop) -> N
 
 def test_erasure_reaches_people_known_by_token_only(members_shop: Shop) -> None:
     token = members_shop.vault.tokenise("phone", [PHONE], "CN")[0].token
-    write_deltalake(
-        str(members_shop.paths.root / "tombstones"), pa.table({"identifier": [token]})
-    )
+    write_deltalake(str(members_shop.paths.root / "tombstones"), pa.table({"identifier": [token]}))
     members_shop.write("crm/a.csv", crm_csv(WHOLE))
     assert outcomes(members_shop.landed("members")) == {"rows_in": 1, "suppressed": 1}
 
@@ -118,5 +118,7 @@ def test_a_replay_adds_nothing_to_the_vault(members_shop: Shop) -> None:
     members_shop.landed("members")
     before = members_shop.paths.vault.read_bytes()
     members_shop.mapping("members", MEMBERS.replace("phone,", "phone AS phone,"))
-    land_entity(members_shop.settings, members_shop.retailer, "members", "again", NOW + timedelta(1))
+    land_entity(
+        members_shop.settings, members_shop.retailer, "members", "again", NOW + timedelta(1)
+    )
     assert members_shop.paths.vault.read_bytes() == before
