@@ -23,7 +23,9 @@ from siyu.retailer import ModelSettings
 MAX_CUTS = 12
 MAX_VALIDATION_CUTS = 3
 MAX_GAP_CUTS = 3
-# With less than two steps of history behind it, a cut's window features are all truncated.
+# With little history behind it, a cut says more about the first day of the data than of customers.
+# A cut has at least so many days, or the horizon where that is less, and at least two steps.
+MIN_HISTORY_DAYS = 60
 MIN_HISTORY_STEPS = 2
 
 
@@ -102,13 +104,19 @@ def _grid(settings: ModelSettings, history_from: date, until: date) -> tuple[dat
     steps = ((until - history_from).days + 1) // step
     return tuple(
         history_from + timedelta(days=step * number - 1)
-        for number in range(MIN_HISTORY_STEPS, steps + 1)
+        for number in range(_first_step(settings), steps + 1)
     )
+
+
+def _first_step(settings: ModelSettings) -> int:
+    """Number of the first step with enough history behind its last day."""
+    days = min(MIN_HISTORY_DAYS, settings.horizon_days)
+    return max(MIN_HISTORY_STEPS, -(-days // settings.snapshot_every_days))
 
 
 def _enough_from(settings: ModelSettings, history_from: date) -> date:
     """The first ``as_of`` for which there is one training and one validation cut."""
     step = settings.snapshot_every_days
-    first = history_from + timedelta(days=step * MIN_HISTORY_STEPS - 1)
+    first = history_from + timedelta(days=step * _first_step(settings) - 1)
     steps_between = -(-label_days(settings) // step)
     return first + timedelta(days=step * steps_between + 2 * label_days(settings))
