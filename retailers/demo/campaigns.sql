@@ -1,7 +1,9 @@
 SELECT
     activity_code AS campaign_id,
     name,
-    CASE kind WHEN '大促' THEN 'festival' WHEN '日常' THEN 'regular' WHEN '实验' THEN 'experiment' ELSE kind
+    CASE kind
+        WHEN '大促' THEN 'festival' WHEN '日常' THEN 'regular' WHEN '实验' THEN 'experiment'
+        ELSE kind
     END AS type,
     channel,
     objective,

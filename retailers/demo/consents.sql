@@ -1,6 +1,8 @@
 SELECT
     consent_no AS consent_id,
-    CASE id_type WHEN 'member' THEN ident('crm', id_value) WHEN 'wecom' THEN ident('wecom', id_value)
+    CASE id_type
+        WHEN 'member' THEN ident('crm', id_value)
+        WHEN 'wecom' THEN ident('wecom', id_value)
     END AS identifier,
     purpose,
     channel,

@@ -16,7 +16,13 @@ SELECT
     make_timestamp(contact.follow_info.createtime * 1000000) AS recorded_at,
     _file,
     _row
-FROM (SELECT unnest(external_contact_list) AS contact, _file, _row FROM wecom_contacts)
+FROM (
+    SELECT
+        unnest(external_contact_list) AS contact,
+        _file,
+        _row
+    FROM wecom_contacts
+) AS answers
 UNION ALL BY NAME
 SELECT
     ident('wecom', external_userid) AS external_userid,

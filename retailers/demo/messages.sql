@@ -7,7 +7,7 @@ SELECT
     'wecom' AS channel,
     CASE recipient.status
         WHEN 0 THEN 'unsent' WHEN 1 THEN 'sent' WHEN 2 THEN 'not_friend' WHEN 3 THEN 'capped'
-        ELSE CAST(recipient.status AS VARCHAR)
+        ELSE recipient.status::VARCHAR
     END AS status,
     make_timestamp(request.create_time * 1000000) AS created_at,
     make_timestamp(recipient.send_time * 1000000) AS sent_at,
@@ -16,5 +16,10 @@ SELECT
     _file,
     _row
 FROM (
-    SELECT request, unnest(response.send_list) AS recipient, _file, _row FROM wecom_msg_results
-)
+    SELECT
+        request,
+        unnest(response.send_list) AS recipient,
+        _file,
+        _row
+    FROM wecom_msg_results
+) AS answers

@@ -45,4 +45,4 @@ FROM (
         _file,
         _row
     FROM mall_trades
-)
+) AS trades

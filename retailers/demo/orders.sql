@@ -62,4 +62,10 @@ SELECT
     local_to_utc(trade.order_info.update_time) AS recorded_at,
     _file,
     _row
-FROM (SELECT full_order_info AS trade, _file, _row FROM mall_trades)
+FROM (
+    SELECT
+        full_order_info AS trade,
+        _file,
+        _row
+    FROM mall_trades
+) AS trades

@@ -8,8 +8,8 @@ SELECT
     refund_fen * 0.01 AS amount,
     'CNY' AS currency,
     reason,
-    CASE state WHEN '0' THEN 'requested' WHEN '1' THEN 'completed' WHEN '9' THEN 'rejected'
-        ELSE state
+    CASE state
+        WHEN '0' THEN 'requested' WHEN '1' THEN 'completed' WHEN '9' THEN 'rejected' ELSE state
     END AS status,
     local_to_utc(apply_time) AS requested_at,
     local_to_utc(finish_time) AS refunded_at,

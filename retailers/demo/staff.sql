@@ -3,11 +3,17 @@ SELECT
     person.userid AS staff_id,
     person.name AS name,
     person.mobile AS phone,
-    'S' || lpad(CAST(person.department[1] - 100 AS VARCHAR), 3, '0') AS store_id,
+    'S' || lpad((person.department[1] - 100)::VARCHAR, 3, '0') AS store_id,
     person.position AS role,
     CASE person.status WHEN 5 THEN 'left' ELSE 'active' END AS status,
-    list_filter(person.extattr.attrs, lambda attr: attr.name = '入职日期')[1].text.value AS hired_on,
-    list_filter(person.extattr.attrs, lambda attr: attr.name = '离职日期')[1].text.value AS left_on,
+    list_filter(person.extattr.attrs, LAMBDA attr: attr.name = '入职日期')[1].text.value AS hired_on,
+    list_filter(person.extattr.attrs, LAMBDA attr: attr.name = '离职日期')[1].text.value AS left_on,
     _file,
     _row
-FROM (SELECT unnest(userlist) AS person, _file, _row FROM wecom_staff)
+FROM (
+    SELECT
+        unnest(userlist) AS person,
+        _file,
+        _row
+    FROM wecom_staff
+) AS answers

@@ -9,7 +9,8 @@ What belongs here: making data. What does not: anything that reads it; no produc
 this package's ``truth`` or read its files.
 """
 
+from siyu.simulator.parameters import Size
 from siyu.simulator.simulate import SimulationSummary, simulate
 from siyu.simulator.writing import SimulationError
 
-__all__ = ["SimulationError", "SimulationSummary", "simulate"]
+__all__ = ["SimulationError", "SimulationSummary", "Size", "simulate"]

@@ -13,7 +13,7 @@ from siyu.simulator import vocabulary as words
 from siyu.simulator.draws import Ints, Streams, numbered, pick, runs
 from siyu.simulator.mall import trade_numbers
 from siyu.simulator.parameters import DAY, PROCESS
-from siyu.simulator.pos import numbered_coupons, order_numbers
+from siyu.simulator.pos import coupon_numbers, order_numbers
 from siyu.simulator.purchases import COUPON_DAYS, COUPON_FEN, COUPON_THRESHOLD_FEN, STORE
 from siyu.simulator.world import World, label, yuan
 from siyu.simulator.writing import Writer
@@ -202,7 +202,7 @@ def _coupons(world: World, writer: Writer) -> None:
     at = np.where(is_final, ends[both], coupons.issued_at[both])
     table = pa.table(
         {
-            "coupon_no": numbered_coupons(both),
+            "coupon_no": coupon_numbers(both),
             "member_no": pick(world.identities.member_id, coupons.person[both]),
             "activity_code": pick(world.catalogue.campaigns.code, coupons.campaign[both]),
             "kind": label(("满减券",), np.zeros(len(both), dtype=np.int64)),

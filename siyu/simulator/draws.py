@@ -67,8 +67,9 @@ def choose(rng: np.random.Generator, weights: Floats, rows: Ints) -> Ints:
 def positions(counts: Ints) -> Ints:
     """0, 1, 2 … inside each run of ``counts`` rows."""
     ends: Ints = np.cumsum(counts)
-    rows: Ints = np.arange(int(counts.sum()))
-    return rows - np.repeat(ends - counts, counts)
+    starts: Ints = np.repeat(ends - counts, counts)
+    within: Ints = np.arange(len(starts)) - starts
+    return within
 
 
 def runs(values: Ints) -> tuple[Ints, Ints]:

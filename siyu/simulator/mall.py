@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from siyu.simulator.draws import Bools, Ints, numbered, pick, positions, tokens
 from siyu.simulator.parameters import DAY
-from siyu.simulator.pos import numbered_coupons
+from siyu.simulator.pos import coupon_numbers
 from siyu.simulator.purchases import MINI, STORE
 from siyu.simulator.vocabulary import REFUND_REASONS
 from siyu.simulator.world import World, label, struct, yuan
@@ -180,7 +180,7 @@ def _order_info(
             "update_time": clock.text(at),
             "close_type": np.where(status == _CLOSED, 1, 0),
             "shop_id": label(("W001", "X001"), (orders.channel[order] == MINI).astype(np.int64)),
-            "coupon_no": numbered_coupons(orders.coupon[order]),
+            "coupon_no": coupon_numbers(orders.coupon[order]),
             "activity_code": pick(
                 world.catalogue.campaigns.code, orders.campaign[order], orders.campaign[order] < 0
             ),

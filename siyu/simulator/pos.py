@@ -96,7 +96,7 @@ def _orders(world: World, writer: Writer, till: _Till) -> None:
             "total_fen": gross,
             "discount_fen": gross - net,
             "paid_fen": net,
-            "coupon_no": numbered_coupons(orders.coupon[order]),
+            "coupon_no": coupon_numbers(orders.coupon[order]),
             "activity_code": pick(
                 world.catalogue.campaigns.code, orders.campaign[order], orders.campaign[order] < 0
             ),
@@ -240,6 +240,6 @@ def _by_upload(world: World, writer: Writer, name: str, table: pa.Table) -> None
     writer.parquet_by_month(name, table, seconds, world.clock.month(seconds), months)
 
 
-def numbered_coupons(coupon: Ints) -> pa.Array:
+def coupon_numbers(coupon: Ints) -> pa.Array:
     """Number of each coupon; null for none."""
     return pick(numbered("CP", np.arange(int(coupon.max(initial=0)) + 1), 9), coupon, coupon < 0)
