@@ -110,12 +110,19 @@ def _manifest_rules(contract: Contract, retailer: Retailer) -> Iterator[Rule]:
         f" {batches})",
         most=0,
     )
-    required = sorted(name for name, source in retailer.inputs.items() if source.required)
-    if required:
+    # Where retailer.yaml names the day, batches need not.
+    dating = sorted(
+        name
+        for name, source in retailer.inputs.items()
+        if source.required and source.complete_through is None
+    )
+    if dating and contract.event_time:
         yield measured(
             "complete_through_said",
-            f"batches of {', '.join(required)} say through which day they are complete",
-            f"(SELECT count(*) {batches} AND complete_through IS NULL"
-            f" AND source IN ({', '.join(map(literal, required))}))",
+            f"{', '.join(dating)}, where they feed this, say through which day they are complete",
+            "(SELECT count(*) FROM (SELECT source FROM lake.batch"
+            f" WHERE source IN ({', '.join(map(literal, dating))})"
+            f" AND source IN (SELECT source {batches})"
+            " GROUP BY source HAVING count(complete_through) = 0))",
             most=0,
         )

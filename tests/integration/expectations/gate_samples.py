@@ -270,7 +270,7 @@ _EVERYWHERE: Mapping[str, Break] = {
     "event_in_history": _set("_event_date = DATE '2023-12-31'"),
     "quarantined_share": _batch("quarantined = 500, accepted = 490"),
     "batches_account": _batch("accepted = accepted + 1"),
-    "complete_through_said": _batch("complete_through = NULL"),
+    "complete_through_said": _run("UPDATE lake.batch SET complete_through = NULL"),
     "resolution_said": _set("is_resolved = false, customer_id = 'c-1'"),
     "net_is_gross_minus_discount": _set("gross_amount = gross_amount + 1"),
 }  # fmt: skip
