@@ -124,6 +124,11 @@ def make_shop(folder: Path, **settings: Any) -> Shop:
     return shop
 
 
+def at(said: str) -> datetime:
+    """A time as the lake holds it: UTC, without a zone."""
+    return datetime.fromisoformat(said)
+
+
 def ledger_csv(*lines: str) -> str:
     return "\n".join(("id,member,change,reason,happened", *lines)) + "\n"
 

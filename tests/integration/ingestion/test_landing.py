@@ -1,11 +1,11 @@
 """Landing: what is accepted, what it looks like in the lake, and what happens on a second look."""
 
 import gzip
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, timedelta
 from decimal import Decimal
 
 import pytest
-from made_up_shop import NOW, POINTS, Shop, crm_csv, ledger_csv, outcomes
+from made_up_shop import NOW, POINTS, Shop, at, crm_csv, ledger_csv, outcomes
 
 from siyu.ingestion import InputError, LandingError
 from siyu.lake import LakeError
@@ -19,8 +19,8 @@ def test_a_csv_lands_typed_dated_and_named_by_file_and_row(points_shop: Shop) ->
         "points", "entry_id, member_id, change, occurred_at, occurred_date, _source, _file, _row, "
         "_event_at, _event_date, _batch_id"
     ) == [
-        ("p1", "crm:7", 30, datetime(2026, 6, 1, 15, 30), date(2026, 6, 1), "ledger", "a.csv", 1,
-         datetime(2026, 6, 1, 15, 30), date(2026, 6, 1), manifest.batch_id),
+        ("p1", "crm:7", 30, at("2026-06-01 15:30:00"), date(2026, 6, 1), "ledger", "a.csv", 1,
+         at("2026-06-01 15:30:00"), date(2026, 6, 1), manifest.batch_id),
     ]  # fmt: skip
 
 
@@ -196,7 +196,7 @@ def test_a_changed_mapping_replaces_what_the_old_one_landed(points_shop: Shop) -
     assert points_shop.lake.manifests("points") == [third]
     # When a row became known does not change because it is mapped anew.
     assert points_shop.rows("points", "entry_id, change, _known_at") == [
-        ("p1", 300, datetime(2026, 5, 31, 16)),
+        ("p1", 300, at("2026-05-31 16:00:00")),
         ("p2", 400, (NOW + timedelta(days=1)).replace(tzinfo=None)),
     ]
 
@@ -218,8 +218,8 @@ def test_known_at_is_event_time_in_a_backfill_and_load_time_after_it(points_shop
     points_shop.write("ledger/b.csv", ledger_csv("p2,7,30,purchase,2026-06-01 08:00:00"))
     assert not points_shop.landed("points", NOW + timedelta(hours=1)).backfill
     assert points_shop.rows("points", "entry_id, _known_at, _loaded_at") == [
-        ("p1", datetime(2026, 6, 1), datetime(2026, 6, 30, 4)),
-        ("p2", datetime(2026, 6, 30, 5), datetime(2026, 6, 30, 5)),
+        ("p1", at("2026-06-01 00:00:00"), at("2026-06-30 04:00:00")),
+        ("p2", at("2026-06-30 05:00:00"), at("2026-06-30 05:00:00")),
     ]
 
 
@@ -230,7 +230,7 @@ def test_a_mapping_may_say_itself_when_a_row_was_known(points_shop: Shop) -> Non
     )
     points_shop.write("ledger/a.csv", ledger_csv("p1,7,30,purchase,2026-06-01 08:00:00"))
     points_shop.landed("points")
-    assert points_shop.rows("points", "_known_at") == [(datetime(2026, 6, 2),)]
+    assert points_shop.rows("points", "_known_at") == [(at("2026-06-02 00:00:00"),)]
 
 
 def test_each_input_of_an_entity_lands_in_a_commit_of_its_own(shop: Shop) -> None:
