@@ -24,6 +24,7 @@ import yaml
 
 from siyu.config import REPO, Engine, Settings
 from siyu.contracts import Contract, contracts
+from siyu.lake import Lake
 from siyu.paths import Paths
 from siyu.retailer import Retailer
 from siyu.warehouse import Warehouse
@@ -136,6 +137,21 @@ def dbt_vars(
     }
 
 
+def register_lake(settings: Settings, retailer: Retailer) -> None:
+    """Make schema ``lake`` show the lake as it is now, on the engine that dbt will run on.
+
+    Call it before staging is built, with the writer's lock held, and again before unified, for the
+    identity map. Staging is made of views on DuckDB: what is registered is what they show.
+    """
+    if settings.engine == "spark":
+        from siyu import spark
+
+        spark.register_lake(Paths.of(settings), retailer)
+        return
+    with Warehouse.of(settings).connect(read_only=False) as connection:
+        Lake(Paths.of(settings)).register(connection, retailer)
+
+
 def run_dbt(
     settings: Settings,
     args: Sequence[str],
@@ -165,8 +181,9 @@ def run_dbt(
     places = _places(settings.engine, target, paths.dbt / "logs")
     with _engine(settings, paths):
         callbacks = [_listener(on_event)] if on_event else []
+        given = {**variables, "entities_with_versions": _entities_with_versions(settings)}
         said = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(
-            [*args, *places, "--vars", json.dumps(dict(variables))]
+            [*args, *places, "--vars", json.dumps(given)]
         )
     if said.exception is not None:
         raise DbtError(f"dbt {' '.join(args)}: {said.exception}") from said.exception
@@ -343,6 +360,22 @@ def _keys(model: str, manifest: Manifest) -> list[str]:
             if said.name == "unique":
                 return [str(said.kwargs["column_name"])]
     return []
+
+
+def _entities_with_versions(settings: Settings) -> list[str]:
+    """Entities of which the registered lake holds rows that a later version replaced.
+
+    Raises:
+        DbtError: the lake has not been registered.
+    """
+    query = "SELECT entity FROM lake.batch GROUP BY entity HAVING sum(superseding) > 0 ORDER BY 1"
+    try:
+        return [str(row["entity"]) for row in _rows(settings, query)]
+    except Exception as error:
+        raise DbtError(
+            f"{settings.retailer}: schema lake cannot be read; register the lake before dbt runs: "
+            f"{error}"
+        ) from error
 
 
 def _rows(settings: Settings, query: str) -> list[dict[str, Any]]:

@@ -78,25 +78,12 @@
     where {{ counted_at(moment, 'version') }}
 {%- endmacro %}
 
-{#- Entities that hold superseded rows at all, from the manifests; all of them while parsing. -#}
-{% macro entities_with_versions() -%}
-    {%- set entities = [] -%}
-    {%- if execute -%}
-        {%- set counted -%}
-            select entity from {{ source('lake', 'batch') }}
-            group by entity having sum(superseding) > 0 order by entity
-        {%- endset -%}
-        {%- for row in run_query(counted).rows if row[0] in contract_keys() -%}
-            {%- do entities.append(row[0]) -%}
-        {%- endfor -%}
-    {%- endif -%}
-    {{ return(entities) }}
-{%- endmacro %}
-
 {#-
   Whether an entity may hold superseded rows. Looking for them in a large table that has none costs
-  as much as reading it, so the manifests are asked first.
+  as much as reading it, so whoever runs dbt reads the manifests first (siyu.transform.run_dbt);
+  without that every entity may.
 -#}
 {% macro may_have_versions(entity) -%}
-    {{ return(not execute or entity in entities_with_versions()) }}
+    {%- set known = var('entities_with_versions') -%}
+    {{ return(known is none or entity in known) }}
 {%- endmacro %}

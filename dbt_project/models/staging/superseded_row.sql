@@ -1,7 +1,7 @@
 {{ config(materialized='table') }}
 {#- Name every source while parsing, so that the graph does not depend on the data. -#}
 {%- for entity in contract_keys() %}{% do source('lake', entity) %}{% endfor %}
-{%- for entity in entities_with_versions() %}
+{%- for entity in contract_keys() if may_have_versions(entity) %}
 {%- set key = contract_keys()[entity].key %}
 {%- set newest_first = newest_first(contract_keys()[entity].version) %}
 select

@@ -22,7 +22,7 @@ from siyu.identity.store import IdentityStore
 from siyu.lake import Lake, Manifest, commit
 from siyu.paths import Paths
 from siyu.retailer import Retailer
-from siyu.transform import DbtRun, dbt_vars, run_dbt
+from siyu.transform import DbtRun, dbt_vars, register_lake, run_dbt
 from siyu.warehouse import Warehouse
 
 Row = Mapping[str, Any]
@@ -113,15 +113,15 @@ class Shop:
         )
 
     def register(self) -> None:
-        with Warehouse.of(self.settings).connect(read_only=False) as connection:
-            Lake(self.paths).register(connection, self.retailer)
+        register_lake(self.settings, self.retailer)
 
     def variables(self) -> dict[str, Any]:
         return dbt_vars(self.retailer, AS_OF)
 
-    def build(self, layer: str) -> DbtRun:
+    def build(self, layer: str, variables: dict[str, Any] | None = None) -> DbtRun:
         """Build one layer with its tests."""
-        return run_dbt(self.settings, ["build", "--select", f"tag:{layer}"], self.variables())
+        given = variables or self.variables()
+        return run_dbt(self.settings, ["build", "--select", f"tag:{layer}"], given)
 
     def identify(self) -> None:
         """Resolve identities from what staging says, and let the lake show them."""
