@@ -63,11 +63,6 @@ _SCORES = {
     "p_calibrated": "DOUBLE", "decile": "BIGINT", "risk_band": "VARCHAR", "reason_1": "VARCHAR",
     "reason_1_zh": "VARCHAR", "feature_hash": "VARCHAR", "run_id": "VARCHAR",
 }  # fmt: skip
-_LABELS = {
-    "customer_id": "VARCHAR", "as_of_date": "DATE", "repurchase_label": "INTEGER",
-    "spend_next_h": "DECIMAL(18,4)", "churn_label": "INTEGER", "label_matures_on": "DATE",
-}  # fmt: skip
-
 # By table and column: the SQL of a good value in row ``i``. Others follow from their type.
 _VALUES: Mapping[str, Mapping[str, str]] = {
     "lake.orders": {"gross_amount": "10", "discount_amount": "0", "net_amount": "10"},
@@ -137,10 +132,6 @@ def column_types(table: str) -> dict[str, str]:
         return {column.name: column.sql_type for column in contract(name).lake_columns}
     if table == "ml.customer_scores":
         return dict(_SCORES)
-    if table == "features.customer_labels":
-        return dict(_LABELS)
-    if table == "features.customer_features":
-        return _feature_types()
     for file in sorted((MODELS / schema).rglob("*.yml")):
         for model in yaml.safe_load(file.read_text("utf-8")).get("models") or ():
             if model["name"] == name:
@@ -149,20 +140,6 @@ def column_types(table: str) -> dict[str, str]:
                     for column in model["columns"]
                 }
     raise LookupError(f"no dbt model describes {table}")
-
-
-def _feature_types() -> dict[str, str]:
-    """The columns of the SELECT that ends customer_features.sql, all DOUBLE but the keys."""
-    sql = (MODELS / "features" / "customer" / "customer_features.sql").read_text("utf-8")
-    listed = re.findall(r"\bas (\w+),?$|purchases\.(gap_\w+),$", sql, re.M)
-    names = [first or second for first, second in listed]
-    looped = ["events_7d", "events_30d", "events_90d", "active_days_30d", "browses_30d",
-              "carts_30d", "shares_90d"]  # fmt: skip
-    return {
-        "customer_id": "VARCHAR",
-        "as_of_date": "DATE",
-        **dict.fromkeys([*names, *looped], "DOUBLE"),
-    }
 
 
 def _good(table: str, name: str, kind: str) -> str:
