@@ -209,7 +209,7 @@ def _check_entity(job: Job, source: str) -> EntityCheck:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         create_malformed(connection)
-        create_macros(connection, job.retailer.timezone)
+        create_macros(connection, job.retailer, job.now)
         try:
             _bind(connection, job, source)
             described = connection.execute(f"DESCRIBE {job.mapping.text}").fetchall()

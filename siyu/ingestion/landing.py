@@ -436,7 +436,7 @@ class _Landing:
     def _bind(self) -> dict[str, int]:
         connection, job = self._connection, self._job
         create_malformed(connection)
-        create_macros(connection, job.retailer.timezone)
+        create_macros(connection, job.retailer, job.now)
         for name in job.mapping.lookups:
             files = job.found[name].files
             if not files:
