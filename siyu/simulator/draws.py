@@ -61,15 +61,16 @@ def choose(rng: np.random.Generator, weights: Floats, rows: Ints) -> Ints:
     """For each of ``rows`` one column of ``weights`` (rows summing to 1), by those odds."""
     reached = np.cumsum(weights, axis=1)[rows]
     drawn = (rng.random(len(rows))[:, None] > reached).sum(axis=1)
-    return np.minimum(drawn, weights.shape[1] - 1).astype(np.int64)
+    # Rounding may leave the last total just below 1.
+    chosen: Ints = np.minimum(drawn, weights.shape[1] - 1)
+    return chosen
 
 
 def positions(counts: Ints) -> Ints:
     """0, 1, 2 … inside each run of ``counts`` rows."""
     ends: Ints = np.cumsum(counts)
-    starts: Ints = np.repeat(ends - counts, counts)
-    within: Ints = np.arange(len(starts)) - starts
-    return within
+    starts = np.repeat(ends - counts, counts)
+    return np.arange(len(starts)) - starts
 
 
 def runs(values: Ints) -> tuple[Ints, Ints]:

@@ -213,8 +213,8 @@ def _refunds(world: World, writer: Writer, till: _Till) -> None:
     state = np.where(is_final, np.where(refunds.rejected[both], 2, 1), 0)
     done = is_final & ~refunds.rejected[both]
     at = np.where(is_final, refunds.finished_at[both], refunds.requested_at[both])
-    # A refund cannot reach head office before the sale that it undoes.
-    at = np.maximum(at, uploaded[lines.order[line]])
+    # A refund cannot reach head office before the sale that it undoes, nor be decided unasked.
+    at = np.maximum(at, uploaded[lines.order[line]] + 1 + is_final)
     table = pa.table(
         {
             "refund_no": numbered("PR", both + 1, 9),

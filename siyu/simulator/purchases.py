@@ -363,11 +363,11 @@ def _coupons(
 
 
 def _next_order(buyer: Ints, ordered_at: Ints, person: Ints, after: Ints, season: Season) -> Ints:
-    """For each person the first order at or after a moment, or -1."""
+    """For each person the first order after a moment, or -1."""
     span = (season.days + 1) * DAY
     key = buyer * span + ordered_at
     by_key = np.argsort(key, kind="stable")
-    found = np.searchsorted(key[by_key], person * span + after)
+    found = np.searchsorted(key[by_key], person * span + after, side="right")
     candidate = by_key[np.minimum(found, len(by_key) - 1)]
     return np.where((found < len(by_key)) & (buyer[candidate] == person), candidate, -1)
 

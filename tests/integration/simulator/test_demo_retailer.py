@@ -129,6 +129,18 @@ def test_the_newest_version_of_every_order_is_the_sum_of_its_lines(lake: Query) 
     assert astray == []
 
 
+def test_no_two_versions_of_a_row_claim_the_same_time(lake: Query) -> None:
+    for entity, contract in contracts().items():
+        if contract.version is None:
+            continue
+        key = ", ".join((*contract.key, contract.version))
+        tied = lake(
+            f"SELECT {key} FROM lake.{entity} WHERE {contract.version} IS NOT NULL "
+            "GROUP BY ALL HAVING count(*) > 1"
+        )
+        assert tied == [], entity
+
+
 @pytest.mark.parametrize("entity", sorted(contracts()))
 def test_references_name_rows_that_exist(entity: str, lake: Query) -> None:
     for reference in contracts()[entity].references:

@@ -189,6 +189,21 @@ def test_dirt_comes_at_the_documented_rates(made: SimulationSummary) -> None:
     assert repeated.fetchone() == (counts["pos.order_lines", "duplicate"],)
 
 
+def test_a_corrected_till_order_comes_again_later_with_its_member(
+    made: SimulationSummary,
+) -> None:
+    versions = duckdb.sql(
+        "SELECT order_no, list(member_no IS NOT NULL ORDER BY updated_at) AS known, "
+        "list(uploaded_at ORDER BY updated_at) AS uploaded "
+        f"FROM (SELECT DISTINCT * FROM '{made.folder}/pos/orders_*.parquet') "
+        "WHERE order_no IS NOT NULL GROUP BY 1 HAVING count(*) > 1"
+    ).fetchall()
+    assert len(versions) >= 5
+    for _, known, uploaded in versions:
+        assert known == [False, True]
+        assert uploaded[0] < uploaded[1]
+
+
 def test_late_events_lie_out_of_order_in_the_file_of_the_month_that_logged_them(
     made: SimulationSummary,
 ) -> None:
