@@ -363,12 +363,17 @@ def _keys(model: str, manifest: Manifest) -> list[str]:
 
 
 def _entities_with_versions(settings: Settings) -> list[str]:
-    """Entities of which the registered lake holds rows that a later version replaced.
+    """Entities of which the registered lake may hold rows that a later version replaced.
+
+    A manifest knows what its own input held before, so one key from two inputs is not seen there.
 
     Raises:
         DbtError: the lake has not been registered.
     """
-    query = "SELECT entity FROM lake.batch GROUP BY entity HAVING sum(superseding) > 0 ORDER BY 1"
+    query = (
+        "SELECT entity FROM lake.batch GROUP BY entity "
+        "HAVING sum(superseding) > 0 OR count(DISTINCT source) > 1 ORDER BY 1"
+    )
     try:
         return [str(row["entity"]) for row in _rows(settings, query)]
     except Exception as error:

@@ -25,7 +25,7 @@ from orchestration.lib.gates import GATE as GX_GATE
 from orchestration.lib.gates import asset_key, require_passed
 from orchestration.resources import Workspace
 from siyu.ops import GateResult, Outcome
-from siyu.transform import NodeResult, dbt_vars, run_dbt
+from siyu.transform import NodeResult, dbt_vars, register_lake, run_dbt
 
 DBT_GATE = "dbt"
 _IDENTITY_SOURCES = ("customer_identifier", "identity_event")
@@ -165,8 +165,7 @@ def run_layer(
     chosen = [table for table in everything if asset_key(table) in context.selected_asset_keys]
     as_of = days[-1]
     workspace.ledger.set_run_as_of(context.run_id, as_of)
-    with workspace.warehouse.connect(read_only=False) as connection:
-        workspace.lake.register(connection, workspace.retailer)
+    register_lake(workspace.settings, workspace.retailer)
     versions = _begin(workspace, chosen, context.run_id, days if versioned_by_day else [as_of])
     run = run_dbt(
         workspace.settings,
