@@ -1,0 +1,25 @@
+"""The definitions that the tests of this folder look at: loaded once, for the demo retailer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+
+from orchestration.definitions import defs
+
+
+@pytest.fixture(scope="session")
+def demo() -> dg.Definitions:
+    """Everything Dagster knows when nothing is set in the environment."""
+    loaded = defs()
+    assert isinstance(loaded, dg.Definitions)
+    return loaded
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """An instance that keeps nothing."""
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral

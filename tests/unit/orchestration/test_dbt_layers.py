@@ -1,0 +1,98 @@
+"""dbt's nodes as Dagster sees them: keys, descriptions, and how a layer is called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from orchestration.lib.dbt import Translator, dbt_arguments, describe_test, layer_tables
+
+TRANSLATOR = Translator("duckdb", {"features": dg.DailyPartitionsDefinition("2026-01-01")})
+MARTS = ["marts.customer_360", "marts.kpi_weekly"]
+
+
+def _node(schema: str, name: str, **more: Any) -> dict[str, Any]:
+    return {"resource_type": "model", "schema": schema, "name": name, **more}
+
+
+def _source(name: str) -> dict[str, Any]:
+    return {"resource_type": "source", "source_name": "lake", "name": name}
+
+
+def test_a_whole_layer_is_selected_by_its_tag() -> None:
+    assert dbt_arguments(MARTS, MARTS, "marts") == [
+        "build", "--select", "tag:marts", "--indirect-selection", "buildable",
+    ]  # fmt: skip
+
+
+def test_the_order_of_the_tables_does_not_matter() -> None:
+    assert dbt_arguments(MARTS[::-1], MARTS, "marts") == dbt_arguments(MARTS, MARTS, "marts")
+
+
+def test_part_of_a_layer_is_selected_by_name() -> None:
+    assert dbt_arguments(MARTS[1:], MARTS, "marts") == [
+        "build", "--select", "kpi_weekly", "--indirect-selection", "buildable",
+    ]  # fmt: skip
+
+
+def test_a_layer_is_its_models_without_the_ephemeral_ones() -> None:
+    table, ephemeral = ({"materialized": kind} for kind in ("table", "ephemeral"))
+    nodes = {
+        "b": _node("marts", "b", config=table),
+        "a": _node("marts", "a", config=table),
+        "inner": _node("marts", "inner", config=ephemeral),
+        "elsewhere": _node("unified", "c", config=table),
+        "test": {**_node("marts", "t", config={"materialized": "test"}), "resource_type": "test"},
+    }
+    assert layer_tables({"nodes": nodes}, "marts") == ("marts.a", "marts.b")
+
+
+def test_a_model_is_named_by_its_layer() -> None:
+    node = _node("marts", "kpi_weekly")
+    assert TRANSLATOR.get_asset_key(node) == dg.AssetKey(["marts", "kpi_weekly"])
+    assert TRANSLATOR.get_group_name(node) == "marts"
+
+
+@pytest.mark.parametrize(
+    ("name", "schema"),
+    [("orders", "lake"), ("customer_identifier", "identity"), ("identity_event", "identity")],
+)
+def test_a_source_is_the_lakes_or_the_identity_stores(name: str, schema: str) -> None:
+    assert TRANSLATOR.get_asset_key(_source(name)) == dg.AssetKey([schema, name])
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        ({"description": "Orders", "config": {"meta": {"zh": "订单"}}}, "Orders\n\n订单"),
+        ({"description": "Orders", "config": {}}, "Orders"),
+        ({}, ""),
+    ],
+)
+def test_a_description_is_english_then_chinese(node: dict[str, Any], said: str) -> None:
+    assert TRANSLATOR.get_description(node) == said
+
+
+def test_only_features_are_kept_by_day() -> None:
+    assert TRANSLATOR.get_partitions_def(_node("features", "customer_features")) is not None
+    assert TRANSLATOR.get_partitions_def(_node("marts", "kpi_weekly")) is None
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        ({"description": "Every order has a line"}, "Every order has a line"),
+        (
+            {"test_metadata": {"name": "not_null", "kwargs": {}}, "column_name": "order_id"},
+            "not null on order_id (dbt test, blocks)",
+        ),
+        (
+            {"name": "orders_reconcile", "config": {"severity": "warn"}},
+            "orders reconcile (dbt test, warns)",
+        ),
+    ],
+)
+def test_a_test_says_what_it_demands(test: dict[str, Any], said: str) -> None:
+    assert describe_test({"config": {"severity": "ERROR"}, **test}) == said

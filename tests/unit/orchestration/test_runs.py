@@ -1,0 +1,193 @@
+"""What a run knows of itself and of others: its days, runs that died, what is said while it runs."""
+
+import os
+from datetime import date
+from itertools import count
+
+import dagster as dg
+import pytest
+
+from orchestration.lib.progress import progress_logger
+from orchestration.lib.reaper import PROCESS_TAG, mark_process, process_name, reap_dead_runs
+from orchestration.lib.rebuild import REBUILDING, drop_warehouse_when_rebuilding
+from orchestration.resources.workspace import asked_days
+from siyu.paths import Paths
+
+RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+
+@dg.op
+def nothing() -> None:
+    """Do nothing."""
+
+
+@dg.job
+def small_job() -> None:
+    """A job to have runs of."""
+    nothing()
+
+
+def _run(
+    instance: dg.DagsterInstance,
+    status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED,
+    process: str | None = None,
+) -> str:
+    tags = {} if process is None else {PROCESS_TAG: process}
+    return instance.create_run_for_job(small_job, status=status, tags=tags).run_id
+
+
+def _status(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status
+
+
+def _dead() -> str:
+    """A process that never was: no number so high is given out."""
+    return f"{2**22 + 1}@12345"
+
+
+# --- days --------------------------------------------------------------------------------------
+
+
+def test_a_partition_is_the_only_day() -> None:
+    assert asked_days({"dagster/partition": "2026-02-28"}) == [date(2026, 2, 28)]
+
+
+def test_a_range_is_every_day_from_first_to_last() -> None:
+    days = asked_days(dict(zip(RANGE, ("2026-02-27", "2026-03-02"), strict=True)))
+    assert [day.isoformat() for day in days] == [
+        "2026-02-27", "2026-02-28", "2026-03-01", "2026-03-02",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("tags", [{}, {RANGE[0]: "2026-02-27"}, {RANGE[1]: "2026-02-27"}])
+def test_a_run_may_ask_for_no_day(tags: dict[str, str]) -> None:
+    assert asked_days(tags) == []
+
+
+# --- runs that died ----------------------------------------------------------------------------
+
+
+def test_a_run_whose_process_is_gone_is_marked_as_failed(instance: dg.DagsterInstance) -> None:
+    gone = _run(instance, process=_dead())
+    assert reap_dead_runs(instance, current="me") == [gone]
+    assert _status(instance, gone) == dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_is_reaped_once(instance: dg.DagsterInstance) -> None:
+    _run(instance, process=_dead())
+    reap_dead_runs(instance, current="me")
+    assert reap_dead_runs(instance, current="me") == []
+
+
+def test_a_reused_process_number_is_not_taken_for_the_run(instance: dg.DagsterInstance) -> None:
+    gone = _run(instance, process=f"{os.getpid()}@1")
+    assert reap_dead_runs(instance, current="me") == [gone]
+
+
+def test_a_run_whose_process_lives_is_left_alone(instance: dg.DagsterInstance) -> None:
+    alive = _run(instance)
+    mark_process(instance, alive)
+    assert reap_dead_runs(instance, current="me") == []
+    assert _status(instance, alive) == dg.DagsterRunStatus.STARTED
+
+
+def test_the_run_that_asks_is_never_reaped(instance: dg.DagsterInstance) -> None:
+    me = _run(instance, process=_dead())
+    assert reap_dead_runs(instance, current=me) == []
+
+
+@pytest.mark.parametrize("process", [None, _dead()])
+def test_only_runs_under_way_that_named_their_process_are_reaped(
+    instance: dg.DagsterInstance, process: str | None
+) -> None:
+    # Without a process nobody can tell; what ended or has not begun has nothing to free.
+    statuses = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.SUCCESS]
+    if process is None:
+        statuses.append(dg.DagsterRunStatus.STARTED)
+    for status in statuses:
+        _run(instance, status, process)
+    assert reap_dead_runs(instance, current="me") == []
+
+
+def test_a_process_is_its_number_and_when_it_began() -> None:
+    number, _, began = process_name(os.getpid()).partition("@")
+    assert int(number) == os.getpid()
+    assert began.isdigit()
+
+
+# --- rebuilding --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("tags", "dropped"), [({}, False), (REBUILDING, True)])
+def test_the_warehouse_is_dropped_only_by_a_rebuild(
+    tmp_path_factory: pytest.TempPathFactory, tags: dict[str, str], dropped: bool
+) -> None:
+    paths = Paths(tmp_path_factory.mktemp("home"), "shop")
+    paths.warehouse.parent.mkdir(parents=True)
+    paths.warehouse.touch()
+    paths.lake.mkdir()
+    assert drop_warehouse_when_rebuilding(paths, tags) is dropped
+    assert paths.warehouse.exists() is not dropped
+    assert paths.lake.exists()
+
+
+def test_a_rebuild_may_begin_without_a_warehouse(tmp_path_factory: pytest.TempPathFactory) -> None:
+    assert drop_warehouse_when_rebuilding(Paths(tmp_path_factory.mktemp("h"), "shop"), REBUILDING)
+
+
+# --- what is said ------------------------------------------------------------------------------
+
+
+def _said(capsys: pytest.CaptureFixture[str], *assets: dg.AssetsDefinition) -> list[str]:
+    """What a person sees of a run of some assets."""
+    definitions = dg.Definitions(
+        assets=assets,
+        executor=dg.in_process_executor,
+        loggers={"console": progress_logger},
+        jobs=[dg.define_asset_job("all_assets")],
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        definitions.resolve_job_def("all_assets").execute_in_process(
+            instance=instance, run_config={"loggers": {"console": {}}}, raise_on_error=False
+        )
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_step_that_ends_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    @dg.asset(key=["lake", "orders"])
+    def orders(context: dg.AssetExecutionContext) -> None:
+        context.log.info("reading")
+
+    (line,) = _said(capsys, orders)
+    assert line.split()[:2] == ["✓", "lake/orders"]
+    assert line.endswith(" s")
+
+
+def test_a_warning_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    @dg.asset
+    def orders(context: dg.AssetExecutionContext) -> None:
+        context.log.warning("2 files are still growing")
+
+    assert "  ! 2 files are still growing" in _said(capsys, orders)
+
+
+def test_a_failure_says_why_and_what_does_not_run(capsys: pytest.CaptureFixture[str]) -> None:
+    attempts = count()
+
+    @dg.asset(key=["lake", "orders"])
+    def orders() -> None:
+        next(attempts)
+        raise dg.Failure("orders.csv: no column order_id", allow_retries=False)
+
+    @dg.asset(key=["staging", "stg_orders"], deps=[orders])
+    def stg_orders() -> None:
+        next(attempts)
+
+    lines = _said(capsys, orders, stg_orders)
+    assert "  ✗ lake/orders" in lines
+    assert "    orders.csv: no column order_id" in lines
+    assert any(line.split() == ["–", "staging/stg_orders", "not", "run"] for line in lines)
+    assert next(attempts) == 1
+    assert not any("Traceback" in line for line in lines)
