@@ -17,7 +17,13 @@ from typing import Any, Literal, NamedTuple
 
 import duckdb
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    WriterProperties,
+    write_deltalake,
+)
 from pydantic import BaseModel, ConfigDict
 
 from siyu.contracts import Contract, contract, contracts
@@ -31,6 +37,9 @@ _LOG_FOR_EVER = {
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.enableExpiredLogCleanup": "false",
 }
+
+# DuckDB's own row group: it reads one per thread, and a writer holds one in memory.
+_ROW_GROUP = 122_880
 
 _IDENTITY = {
     "customer_identifier": {
@@ -399,21 +408,23 @@ def commit(
     folder.parent.mkdir(parents=True, exist_ok=True)
     properties = _properties(manifest)
     hooks = PostCommitHookProperties(cleanup_expired_logs=False)
+    writer = WriterProperties(compression="SNAPPY", max_row_group_size=_ROW_GROUP)
     if not DeltaTable.is_deltatable(str(folder)):
         write_deltalake(
             str(folder), rows, mode="append", partition_by=list(partition_by),
             configuration=_LOG_FOR_EVER, commit_properties=properties,
-            post_commithook_properties=hooks,
+            post_commithook_properties=hooks, writer_properties=writer,
         )  # fmt: skip
     elif replacing is None:
         write_deltalake(
             str(folder), rows, mode="append", schema_mode="merge", commit_properties=properties,
-            post_commithook_properties=hooks,
+            post_commithook_properties=hooks, writer_properties=writer,
         )  # fmt: skip
     else:
         write_deltalake(
             str(folder), rows, mode="overwrite", schema_mode="merge", predicate=replacing,
             commit_properties=properties, post_commithook_properties=hooks,
+            writer_properties=writer,
         )  # fmt: skip
 
 
