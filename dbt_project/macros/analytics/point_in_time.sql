@@ -1,6 +1,6 @@
 {#-
   Several as-of dates at once. macros/lake/versions.sql says which version of a row counted at one
-  moment; these do it for every date of a run in one pass.
+  moment; these do it for every feature date of a run in one pass.
 -#}
 
 {#- The dates to build features for: a query of as_of_date and as_of (UTC, exclusive). -#}
@@ -9,22 +9,37 @@
     select {{ date_literal(date.as_of_date) }} as as_of_date, {{ timestamp_literal(date.as_of) }} as as_of
     union all
     {%- endfor %}
-    select {{ date_literal(var('as_of_date')) }} as as_of_date, {{ as_of() }} as as_of
+    select {{ as_of_date() }} as as_of_date, {{ as_of() }} as as_of
     where 1 = 0
 {%- endmacro %}
 
 {#-
-  The first feature date whose end lies after a moment: the first on which what became known then
-  counts. Null when that is none of them. Rows that share it can be summed before they meet the
-  dates, which saves joining every row to every date.
+  The first feature date whose end lies after a moment: the first on which what became known at that
+  moment counts. Null when that is none of them.
 -#}
 {% macro first_feature_date_after(moment) -%}
+    {%- set dates = var('feature_dates') | sort(attribute='as_of') -%}
+    {%- if dates -%}
     case
-        {%- for date in var('feature_dates') | sort(attribute='as_of') %}
+        {%- for date in dates %}
         when {{ moment }} < {{ timestamp_literal(date.as_of) }} then {{ date_literal(date.as_of_date) }}
         {%- endfor %}
-        when 1 = 0 then {{ as_of_date() }}
     end
+    {%- else -%}
+    cast(null as date)
+    {%- endif -%}
+{%- endmacro %}
+
+{#-
+  The join that repeats each version of a row for every feature date on which it counted, as `dates`:
+  it had happened and was known, and no newer version was.
+-#}
+{% macro join_feature_dates(alias) %}
+    inner join {{ ref('feature_date') }} as dates
+        on
+            {{ first_feature_date_after('greatest(' ~ alias ~ '._known_at, ' ~ alias ~ '._event_at)') }}
+            = dates.counts_from
+            and ({{ alias }}._superseded_at is null or {{ alias }}._superseded_at >= dates.as_of)
 {%- endmacro %}
 
 {#- The joins that look up the customer of each identifier column of a relation. -#}

@@ -63,7 +63,7 @@ select
     end as refunded_share_365d,
     -- interactions
     cast(events.days_since_last_event as double) as days_since_last_event,
-    {%- for name in ['events_7d', 'events_30d', 'events_90d', 'active_days_30d', 'browses_30d', 'carts_30d', 'shares_90d'] %}
+    {%- for name in ['events_7d', 'events_30d', 'events_90d', 'browses_30d', 'carts_30d', 'shares_90d'] %}
     {{ count_since_start('interactions', 'events.' ~ name) }} as {{ name }},
     {%- endfor %}
     {{ count_since_start('sessions', 'events.sessions_30d') }} as sessions_30d,
@@ -85,7 +85,8 @@ select
     {{ count_since_start('coupons', 'coupons.coupons_open') }} as coupons_open,
     {{ count_since_start('coupons', 'coupons.coupons_redeemed_180d') }} as coupons_redeemed_180d
 from {{ ref('purchase_features') }} as purchases
-inner join ({{ feature_dates() }}) as dates on purchases.as_of_date = dates.as_of_date
+inner join {{ ref('feature_date') }} as dates
+    on purchases.as_of_date = dates.as_of_date and dates.counts_from = dates.as_of_date
 cross join {{ ref('source_start') }} as started
 {%- for alias, model in [
     ('members', 'member_features'),

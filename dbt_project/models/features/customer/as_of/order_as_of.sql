@@ -2,6 +2,7 @@
 -- run only: it is the groundwork of customer_features, not a table to query over time.
 select
     dates.as_of_date,
+    dates.as_of,
     version.order_id,
     version.customer_id,
     -- Paid for later than the date is not yet paid for: history loads know the end of the story.
@@ -14,5 +15,4 @@ select
     version.discount_amount,
     version.net_amount
 from {{ ref('order_version') }} as version
-cross join ({{ feature_dates() }}) as dates
-where {{ counted_at('dates.as_of', 'version') }}
+{{- join_feature_dates('version') }}

@@ -9,16 +9,15 @@ select
     sum(lines.quantity) as units_365d
 from ({{ all_versions('order_lines') }}) as lines
 inner join {{ ref('order_as_of') }} as orders
-    on lines.order_id = orders.order_id
-inner join ({{ feature_dates() }}) as dates
-    on orders.as_of_date = dates.as_of_date
+    on
+        lines.order_id = orders.order_id
+        and {{ counted_at('orders.as_of', 'lines') }}
 left join ({{ all_versions('products') }}) as products
     on
         lines.product_id = products.product_id
-        and {{ counted_at('dates.as_of', 'products') }}
+        and {{ counted_at('orders.as_of', 'products') }}
 where
-    {{ counted_at('dates.as_of', 'lines') }}
-    and lines.line_type = 'sale'
+    lines.line_type = 'sale'
     and orders.is_counted
     and orders.customer_id is not null
     and orders.age_days < 365

@@ -13,9 +13,8 @@ select
     ) as marketing_refusals_180d
 from ({{ all_versions('consents') }}) as version
 {{- join_customers('version', ['identifier']) }}
-cross join ({{ feature_dates() }}) as dates
+{{- join_feature_dates('version') }}
 where
-    {{ counted_at('dates.as_of', 'version') }}
-    and version.purpose = 'marketing'
+    version.purpose = 'marketing'
     and by_identifier.customer_id is not null
 group by dates.as_of_date, by_identifier.customer_id

@@ -23,8 +23,6 @@ select
     ) as coupons_redeemed_180d
 from ({{ all_versions('coupons') }}) as version
 {{- join_customers('version', ['member_id']) }}
-cross join ({{ feature_dates() }}) as dates
-where
-    {{ counted_at('dates.as_of', 'version') }}
-    and by_member_id.customer_id is not null
+{{- join_feature_dates('version') }}
+where by_member_id.customer_id is not null
 group by dates.as_of_date, by_member_id.customer_id

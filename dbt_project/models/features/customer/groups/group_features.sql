@@ -14,9 +14,8 @@ select
     ) as group_exits_90d
 from ({{ all_versions('group_members') }}) as version
 {{- join_customers('version', ['userid']) }}
-cross join ({{ feature_dates() }}) as dates
+{{- join_feature_dates('version') }}
 where
-    {{ counted_at('dates.as_of', 'version') }}
-    and version.member_type = 'customer'
+    version.member_type = 'customer'
     and by_userid.customer_id is not null
 group by dates.as_of_date, by_userid.customer_id

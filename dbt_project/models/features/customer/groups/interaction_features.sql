@@ -1,6 +1,6 @@
 {{ config(materialized='ephemeral', contract={'enforced': false}) }}
 -- What customers did, other than buying, as known at each date. Events are the largest entity: they
--- are summed by customer, day and the feature date from which they count before they meet the dates.
+-- are summed by customer, day and the feature dates on which they count before they meet the dates.
 -- A session that runs past midnight counts on both days.
 {%- set identifiers = ['member_id', 'unionid', 'external_userid', 'openid'] %}
 with versions as (
@@ -28,33 +28,29 @@ with versions as (
     where version._superseded_at is not null
 ),
 
-dated as (
+daily as (
     select
         versions.customer_id,
         versions.occurred_date,
-        versions.session_id,
-        {{ event_kind('versions.event_name') }} as kind,
         {{ first_feature_date_after('greatest(versions._known_at, versions.occurred_at)') }}
             as counts_from,
-        {{ first_feature_date_after('versions._superseded_at') }} as counts_until
-    from versions
-    where versions.customer_id is not null
-),
-
-daily as (
-    select
-        dated.customer_id,
-        dated.occurred_date,
-        dated.counts_from,
-        dated.counts_until,
+        {{ first_feature_date_after('versions._superseded_at') }} as counts_until,
         count(*) as events,
-        count(distinct dated.session_id) as sessions,
-        count(case when dated.kind = 'browse' then 1 end) as browses,
-        count(case when dated.kind = 'cart' then 1 end) as carts,
-        count(case when dated.kind = 'share' then 1 end) as shares
-    from dated
-    where dated.kind <> 'received' and dated.counts_from is not null
-    group by dated.customer_id, dated.occurred_date, dated.counts_from, dated.counts_until
+        count(distinct versions.session_id) as sessions,
+        {%- for kind in ['browse', 'cart', 'share'] %}
+        count(case when {{ event_kind('versions.event_name') }} = '{{ kind }}' then 1 end)
+            as {{ kind }}_events
+        {%- if not loop.last %},{% endif %}
+        {%- endfor %}
+    from versions
+    where
+        versions.customer_id is not null
+        and {{ event_kind('versions.event_name') }} <> 'received'
+    group by
+        versions.customer_id,
+        versions.occurred_date,
+        {{ first_feature_date_after('greatest(versions._known_at, versions.occurred_at)') }},
+        {{ first_feature_date_after('versions._superseded_at') }}
 ),
 
 aged as (
@@ -63,9 +59,9 @@ aged as (
         daily.*,
         {{ days_between('daily.occurred_date', 'dates.as_of_date') }} as age_days
     from daily
-    inner join ({{ feature_dates() }}) as dates
+    inner join {{ ref('feature_date') }} as dates
         on
-            daily.counts_from <= dates.as_of_date
+            daily.counts_from = dates.counts_from
             and (daily.counts_until is null or daily.counts_until > dates.as_of_date)
 )
 
@@ -76,10 +72,9 @@ select
     {%- for days in [7, 30, 90] %}
     {{ sum_younger('aged.events', 'aged.age_days', days) }} as events_{{ days }}d,
     {%- endfor %}
-    count(distinct case when aged.age_days < 30 then aged.occurred_date end) as active_days_30d,
     {{ sum_younger('aged.sessions', 'aged.age_days', 30) }} as sessions_30d,
-    {{ sum_younger('aged.browses', 'aged.age_days', 30) }} as browses_30d,
-    {{ sum_younger('aged.carts', 'aged.age_days', 30) }} as carts_30d,
-    {{ sum_younger('aged.shares', 'aged.age_days', 90) }} as shares_90d
+    {{ sum_younger('aged.browse_events', 'aged.age_days', 30) }} as browses_30d,
+    {{ sum_younger('aged.cart_events', 'aged.age_days', 30) }} as carts_30d,
+    {{ sum_younger('aged.share_events', 'aged.age_days', 90) }} as shares_90d
 from aged
 group by aged.as_of_date, aged.customer_id

@@ -6,9 +6,8 @@ select
     max({{ days_between('version.registered_date', 'dates.as_of_date') }}) as days_since_registration
 from ({{ all_versions('members') }}) as version
 {{- join_customers('version', ['member_id']) }}
-cross join ({{ feature_dates() }}) as dates
+{{- join_feature_dates('version') }}
 where
-    {{ counted_at('dates.as_of', 'version') }}
-    and version.registered_at < dates.as_of
+    version.registered_at < dates.as_of
     and by_member_id.customer_id is not null
 group by dates.as_of_date, by_member_id.customer_id

@@ -7,10 +7,9 @@ with received as (
         {{ days_between('version.sent_date', 'dates.as_of_date') }} as age_days
     from ({{ all_versions('messages') }}) as version
     {{- join_customers('version', ['external_userid']) }}
-    cross join ({{ feature_dates() }}) as dates
+    {{- join_feature_dates('version') }}
     where
-        {{ counted_at('dates.as_of', 'version') }}
-        and version.status = 'sent'
+        version.status = 'sent'
         and version.sent_at < dates.as_of
         and by_external_userid.customer_id is not null
 )

@@ -15,10 +15,8 @@ with entries as (
         ) as recency
     from ({{ all_versions('points') }}) as version
     {{- join_customers('version', ['member_id']) }}
-    cross join ({{ feature_dates() }}) as dates
-    where
-        {{ counted_at('dates.as_of', 'version') }}
-        and by_member_id.customer_id is not null
+    {{- join_feature_dates('version') }}
+    where by_member_id.customer_id is not null
 ),
 
 accounts as (

@@ -26,14 +26,10 @@ sequence as (
             partition by purchase_days.as_of_date, purchase_days.customer_id
             order by purchase_days.ordered_date
         ) - purchase_days.age_days as gap_days,
-        row_number() over (
+        lead(purchase_days.age_days) over (
             partition by purchase_days.as_of_date, purchase_days.customer_id
-            order by purchase_days.ordered_date desc
-        ) as place_from_last,
-        row_number() over (
-            partition by purchase_days.as_of_date, purchase_days.customer_id
-            order by purchase_days.ordered_date asc
-        ) as place_from_first
+            order by purchase_days.ordered_date
+        ) as next_age_days
     from purchase_days
 ),
 
@@ -43,9 +39,9 @@ rhythm as (
         sequence.customer_id,
         min(sequence.age_days) as recency_days,
         max(sequence.age_days) as tenure_days,
-        max(case when sequence.place_from_last = 1 then sequence.sales end) as last_day_sales,
-        max(case when sequence.place_from_first = 1 then sequence.sales end) as first_day_sales,
-        max(case when sequence.place_from_last = 1 then sequence.gap_days end) as last_gap_days,
+        max(case when sequence.next_age_days is null then sequence.sales end) as last_day_sales,
+        max(case when sequence.gap_days is null then sequence.sales end) as first_day_sales,
+        max(case when sequence.next_age_days is null then sequence.gap_days end) as last_gap_days,
         count(sequence.gap_days) as gaps,
         sum(sequence.gap_days) as gap_sum,
         sum(sequence.gap_days * sequence.gap_days) as gap_square_sum,

@@ -8,13 +8,12 @@ with refunds as (
         version.amount,
         {{ days_between('version.refunded_date', 'dates.as_of_date') }} as age_days
     from {{ ref('refund_version') }} as version
-    cross join ({{ feature_dates() }}) as dates
+    {{- join_feature_dates('version') }}
     left join {{ ref('order_as_of') }} as orders
         on version.order_id = orders.order_id and dates.as_of_date = orders.as_of_date
     {{- join_customers('version', ['member_id']) }}
     where
-        {{ counted_at('dates.as_of', 'version') }}
-        and version.is_completed
+        version.is_completed
         and version.refunded_at < dates.as_of
         and coalesce(orders.is_counted, true)
 )

@@ -17,8 +17,6 @@ select
     max({{ days_between('version.added_date', 'dates.as_of_date') }}) as days_since_wecom_added
 from ({{ all_versions('contacts') }}) as version
 {{- join_customers('version', ['external_userid']) }}
-cross join ({{ feature_dates() }}) as dates
-where
-    {{ counted_at('dates.as_of', 'version') }}
-    and by_external_userid.customer_id is not null
+{{- join_feature_dates('version') }}
+where by_external_userid.customer_id is not null
 group by dates.as_of_date, by_external_userid.customer_id
