@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from siyu.simulator.draws import Ints
 
 MARKER = "simulation.json"
+_BATCH_ROWS = 20_000
 
 
 class SimulationError(Exception):
@@ -81,7 +82,9 @@ class Writer:
         return file
 
     def _copy(self, table: pa.Table, file: Path, options: str) -> None:
-        self._connection.register("rows", table)
+        # Small batches stay in the cache and are shared among the cores; their order is kept.
+        batches = pa.Table.from_batches(table.to_batches(_BATCH_ROWS), table.schema)
+        self._connection.register("rows", batches)
         target = str(file).replace("'", "''")
         self._connection.execute(f"COPY rows TO '{target}' ({options})")
         self._connection.unregister("rows")
