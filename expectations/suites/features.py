@@ -35,7 +35,7 @@ _KNOWN = ("recency_days", "tenure_days", "order_count", "net_revenue", "average_
 _FED: Mapping[str, tuple[str, ...]] = {
     "order_lines": ("products_365d", "units_per_order_365d"),
     "refunds": ("refunds_365d", "refunded_share_365d"),
-    "interactions": ("events_7d", "events_30d", "events_90d", "active_days_30d", "browses_30d",
+    "interactions": ("events_7d", "events_30d", "events_90d", "browses_30d",
                      "carts_30d", "shares_90d"),
     "messages": ("messages_30d", "messages_90d"),
     "contacts": ("wecom_contacts", "wecom_deletions_90d"),
