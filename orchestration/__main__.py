@@ -10,11 +10,12 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from functools import cache
 
 import dagster as dg
 
 from orchestration.environment import Environment
-from orchestration.lib.instance import prepare_instance
+from orchestration.lib.instance import open_instance, prepare_instance
 from orchestration.resources.workspace import last_complete_day
 from siyu.config import SettingsError
 from siyu.lake import LakeError
@@ -54,22 +55,27 @@ def _default_day(environment: Environment) -> str:
     return (environment.settings.as_of or last_complete_day(environment)).isoformat()
 
 
-def _run(job: str, day: str | None) -> bool:
-    """Run one job to its end, a line a step; whether it succeeded."""
+@cache
+def _definitions() -> dg.Definitions:
     from orchestration.definitions import defs
 
+    return defs()
+
+
+def _job(name: str) -> dg.JobDefinition:
+    return _definitions().resolve_job_def(name)
+
+
+def _run(job: str, day: str | None) -> bool:
+    """Run one job to its end, a line a step; whether it succeeded."""
     started = time.monotonic()
     sys.stdout.write(f"── {job}{f' as of {day}' if day else ''}\n")
-    with dg.DagsterInstance.get() as instance:
-        result = (
-            defs()
-            .resolve_job_def(job)
-            .execute_in_process(
-                instance=instance,
-                partition_key=day,
-                run_config={"loggers": {"console": {}}},
-                raise_on_error=False,
-            )
+    with open_instance() as instance:
+        result = _job(job).execute_in_process(
+            instance=instance,
+            partition_key=day,
+            run_config={"loggers": {"console": {}}},
+            raise_on_error=False,
         )
     seconds = time.monotonic() - started
     verdict = "done" if result.success else "FAILED; `siyu status` says what to do"

@@ -124,14 +124,39 @@ def layer_tables(manifest: Mapping[str, Any], layer: str) -> tuple[str, ...]:
     )
 
 
-def dbt_arguments(tables: Sequence[str], all_tables: Sequence[str], layer: str) -> list[str]:
-    """Arguments of ``dbt build`` for some or all models of a layer.
+# Layers in the order they are built; a test belongs to the last of the layers that it reads.
+_ORDER = {"staging": 0, "unified": 1, "marts": 2, "features": 2}
 
-    ``buildable`` runs a test only when every model it reads is built by now.
+
+def layer_tests(manifest: Mapping[str, Any], tables: Sequence[str], layer: str) -> tuple[str, ...]:
+    """Names of the tests that can be judged once these models of a layer are built.
+
+    dbt's own rules leave out a test that compares a model with one it does not descend from, or
+    run it before the later of the two is built.
     """
+    chosen = set(tables)
+    found = []
+    for test in manifest["nodes"].values():
+        if test["resource_type"] != "test":
+            continue
+        reads = [manifest["nodes"].get(name) for name in test["depends_on"]["nodes"]]
+        models = [node for node in reads if node is not None]
+        touches = any(f"{node['schema']}.{node['name']}" in chosen for node in models)
+        built = all(
+            node["schema"] == layer or _ORDER[node["schema"]] < _ORDER[layer] for node in models
+        )
+        if touches and built:
+            found.append(test["name"])
+    return tuple(sorted(found))
+
+
+def dbt_arguments(
+    tables: Sequence[str], all_tables: Sequence[str], layer: str, tests: Sequence[str]
+) -> list[str]:
+    """Arguments of ``dbt build`` for some or all models of a layer, and the tests that judge them."""
     whole = set(tables) == set(all_tables)
     chosen = [f"tag:{layer}"] if whole else [table.partition(".")[2] for table in sorted(tables)]
-    return ["build", "--select", *chosen, "--indirect-selection", "buildable"]
+    return ["build", "--select", *chosen, *tests, "--indirect-selection", "empty"]
 
 
 def run_layer(
@@ -169,7 +194,7 @@ def run_layer(
     versions = _begin(workspace, chosen, context.run_id, days if versioned_by_day else [as_of])
     run = run_dbt(
         workspace.settings,
-        dbt_arguments(chosen, everything, layer),
+        dbt_arguments(chosen, everything, layer, layer_tests(manifest, chosen, layer)),
         dbt_vars(workspace.retailer, as_of, days, run_id=context.run_id),
     )
     nodes = {node.unique_id: node for node in run.results}
