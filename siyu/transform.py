@@ -15,9 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
 
 import yaml
@@ -177,7 +176,7 @@ def run_dbt(
     paths = Paths.of(settings)
     paths.warehouse.parent.mkdir(parents=True, exist_ok=True)
     target = paths.dbt / settings.engine
-    manifest = _parsed(settings.engine, target, _newest_source())
+    manifest = _parsed(settings.engine, target)
     places = _places(settings.engine, target, paths.dbt / "logs")
     with _engine(settings, paths):
         callbacks = [_listener(on_event)] if on_event else []
@@ -234,8 +233,11 @@ def _places(engine: str, target: Path, logs: Path) -> list[str]:
     ]  # fmt: skip
 
 
-@cache
-def _parsed(engine: Engine, target: Path, newest_source: float) -> Manifest:
+# Reading the project takes half a second even when nothing changed, and a run asks four times.
+_manifests: dict[tuple[Engine, float], Manifest] = {}
+
+
+def _parsed(engine: Engine, target: Path) -> Manifest:
     """The project as dbt understands it, without a run's variables or warehouse.
 
     dbt throws its partial parse away whenever a variable or the profile changes, and run by run they
@@ -245,19 +247,21 @@ def _parsed(engine: Engine, target: Path, newest_source: float) -> Manifest:
     Args:
         engine: The engine to parse for.
         target: Where dbt keeps its partial parse.
-        newest_source: When the project last changed; only the cache reads it.
     """
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 
-    target.mkdir(parents=True, exist_ok=True)
-    made, kept = (folder / _PARTIAL_PARSE for folder in (MANIFEST.parent, target))
-    if engine == "duckdb" and made.exists() and not kept.exists():
-        shutil.copyfile(made, kept)
-    said = dbtRunner().invoke(["parse", *_places(engine, target, target)])
-    if not isinstance(said.result, Manifest):
-        raise DbtError(f"{PROJECT}: {said.exception}") from said.exception
-    return said.result
+    state = (engine, _newest_source())
+    if state not in _manifests:
+        target.mkdir(parents=True, exist_ok=True)
+        made, kept = (folder / _PARTIAL_PARSE for folder in (MANIFEST.parent, target))
+        if engine == "duckdb" and made.exists() and not kept.exists():
+            shutil.copyfile(made, kept)
+        said = dbtRunner().invoke(["parse", *_places(engine, target, target)])
+        if not isinstance(said.result, Manifest):
+            raise DbtError(f"{PROJECT}: {said.exception}") from said.exception
+        _manifests[state] = said.result
+    return _manifests[state]
 
 
 @contextmanager
@@ -286,8 +290,11 @@ def _close_duckdb() -> None:
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.adapters.factory import reset_adapters
 
-    DuckDBConnectionManager.close_all_connections()
-    reset_adapters()
+    # Neither function is typed.
+    for close in cast(
+        "list[Callable[[], None]]", [DuckDBConnectionManager.close_all_connections, reset_adapters]
+    ):
+        close()
 
 
 def _listener(on_event: Callable[[dict[str, Any]], None]) -> Callable[[Any], None]:

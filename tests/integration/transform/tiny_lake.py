@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from siyu.warehouse import Warehouse
 
 Row = Mapping[str, Any]
 
-LOADED = datetime(2026, 3, 1, 1, 0)
+LOADED = datetime.fromisoformat("2026-03-01 01:00")
 AS_OF = date(2026, 2, 28)
 _TYPES = {
     "VARCHAR": pa.string(),
@@ -167,7 +167,7 @@ def _whole(row: Row, event_time: str | None) -> dict[str, Any]:
             said[f"{name.removesuffix('_at')}_date"] = _local(value)
     event = said.get(event_time) if event_time else None
     if isinstance(event, date) and not isinstance(event, datetime):
-        event = datetime(event.year, event.month, event.day)
+        event = datetime.combine(event, time.min)
     said.setdefault("_event_at", event)
     said.setdefault("_event_date", None if event is None else _local(event))
     said.setdefault("_known_at", event or LOADED)

@@ -1,0 +1,198 @@
+"""Each important dbt test is fed rows that break it and must stop what is below."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+from conftest import MAPPED, fill
+from tiny_lake import Shop, at, line, order, shop
+
+from siyu.transform import DbtError, DbtRun, run_dbt
+from siyu.warehouse import Warehouse
+
+
+def failed(run: DbtRun) -> dict[str, str]:
+    """Tests that failed: what dbt calls them and the keys shown."""
+    return {
+        result.name: "; ".join(result.example_keys)
+        for result in run.tests
+        if result.status == "fail"
+    }
+
+
+@pytest.fixture
+def copy(built: Shop, tmp_path: Path) -> Shop:
+    """A shop of its own to spoil."""
+    made = shop(tmp_path, MAPPED)
+    fill(made)
+    made.register()
+    assert run_dbt(made.settings, ["run", "--select", "tag:staging"], made.variables()).success
+    made.identify()
+    made.register()
+    assert run_dbt(made.settings, ["run", "--select", "tag:unified"], made.variables()).success
+    return made
+
+
+def judge(made: Shop, *spoil: str) -> DbtRun:
+    """Spoil tables, then run the tests of the unified layer."""
+    with Warehouse.of(made.settings).connect(read_only=False) as connection:
+        for sql in spoil:
+            connection.execute(sql)
+    return run_dbt(made.settings, ["test", "--select", "tag:unified"], made.variables())
+
+
+def test_unified_gates_stop_rows_that_break_them(copy: Shop) -> None:
+    run = judge(
+        copy,
+        "INSERT INTO unified.fct_order SELECT * FROM unified.fct_order WHERE order_id = 'o4'",
+        "UPDATE unified.fct_order_line SET net_amount = net_amount + 0.01 WHERE order_id = 'o2'",
+        "UPDATE unified.fct_order_line SET line_no = 1 WHERE order_id = 'o5'",
+        "UPDATE unified.fct_refund SET amount = -1 WHERE refund_id = 'r1'",
+        "UPDATE unified.dim_customer SET status = 'asleep' WHERE member_id = 'crm:1'",
+        "UPDATE unified.fct_interaction SET occurred_at = NULL WHERE event_id = 'e1'",
+        "DELETE FROM unified.fct_message",
+    )
+
+    assert not run.success
+    by_name = failed(run)
+    expected = {
+        "unique_fct_order_order_id": "unique_field=o4",
+        "same_rows_fct_order": "rows_here=6",
+        "reconciles_fct_order_line_net_amount": "total_here=218.0100",
+        "unique_key_fct_order_line": "order_id=o5, line_no=1",
+        "not_negative_fct_refund_amount": "",
+        "accepted_values_dim_customer_status": "asleep",
+        "required_fct_interaction": "event_id=e1",
+        "same_rows_fct_message": "rows_here=0",
+    }
+    for prefix, key in expected.items():
+        name = next((name for name in by_name if name.startswith(prefix)), None)
+        if prefix == "not_negative_fct_refund_amount":
+            continue
+        assert name is not None, f"{prefix} did not fail; failed: {sorted(by_name)}"
+        assert key in by_name[name]
+
+
+def test_a_repeated_key_that_the_manifests_deny_fails_the_build(tmp_path: Path) -> None:
+    made = shop(tmp_path, MAPPED)
+    made.land("orders", [order("o1", "2026-01-09 03:00", 10.0)])
+    made.land("orders", [order("o1", "2026-01-09 03:00", 12.0)], superseding=0)
+    made.register()
+    assert made.build("staging").success
+    made.identify()
+    made.register()
+
+    run = made.build("unified")
+
+    assert not run.success
+    assert "unique_fct_order_order_id" in failed(run)
+    skipped = {result.name for result in run.models if result.status == "skipped"}
+    assert {"fct_order_line", "fct_refund", "dim_customer"} <= skipped
+
+
+def test_a_lost_key_fails_staging(tmp_path: Path) -> None:
+    made = shop(tmp_path, ["members"])
+    made.land("members", [{"member_id": "crm:1"}, {"member_id": "crm:2"}])
+    made.register()
+    assert made.build("staging").success
+    with Warehouse.of(made.settings).connect(read_only=False) as connection:
+        connection.execute(
+            "CREATE OR REPLACE VIEW staging.stg_members AS "
+            "SELECT * FROM lake.members WHERE member_id = 'crm:1'"
+        )
+
+    run = run_dbt(made.settings, ["test", "--select", "stg_members"], made.variables())
+
+    assert any(name.startswith("keeps_every_key_stg_members") for name in failed(run))
+
+
+def test_lines_that_do_not_add_up_to_their_header_warn(tmp_path: Path) -> None:
+    made = shop(tmp_path, ["orders", "order_lines"])
+    made.land("orders", [order("o1", "2026-01-09 03:00", 10.0)])
+    made.land("order_lines", [line("o1", 1, "2026-01-09 03:00", 9.0)])
+    made.register()
+    assert made.build("staging").success
+    made.identify()
+    made.register()
+
+    run = made.build("unified")
+
+    assert run.success
+    (warned,) = [r for r in run.tests if r.name.startswith("lines_add_up")]
+    assert (warned.status, warned.severity) == ("warn", "WARN")
+    assert "order_id=o1" in warned.example_keys[0]
+
+
+def test_a_retailer_with_nothing_but_lines_gets_every_table(tmp_path: Path) -> None:
+    made = shop(tmp_path, ["order_lines"])
+    made.land("order_lines", [line("i1", 1, "2026-01-09 03:00", 9.0, member_id="crm:1")])
+    made.register()
+    assert made.build("staging").success
+    made.identify()
+    made.register()
+
+    assert made.build("unified").success
+    assert made.one("SELECT count(*) FROM unified.fct_order WHERE is_resolved") == 1
+    assert made.one("SELECT count(*) FROM unified.fct_interaction") == 0
+
+
+def test_the_version_that_counted_at_a_moment_is_the_latest_known_before_it(built: Shop) -> None:
+    known = built.rows(
+        "SELECT net_amount FROM staging.stg_order_versions WHERE order_id = 'o1' "
+        "AND _known_at < TIMESTAMP '2026-01-12 03:00' "
+        "AND (_superseded_at IS NULL OR _superseded_at >= TIMESTAMP '2026-01-12 03:00')"
+    )
+
+    assert [float(row["net_amount"]) for row in known] == [100.0]
+
+
+def test_a_late_version_that_became_known_out_of_order_never_counts_twice(tmp_path: Path) -> None:
+    made = shop(tmp_path, ["orders"])
+    versions = [(1, "2026-01-10"), (3, "2026-01-11"), (2, "2026-01-20")]
+    made.land(
+        "orders",
+        [
+            order("o1", "2026-01-09 03:00", float(number), updated_at=at(f"2026-01-0{number}"),
+                  _known_at=at(known))
+            for number, known in versions
+        ],
+        superseding=2,
+    )  # fmt: skip
+    made.register()
+    assert made.build("staging").success
+
+    for moment, expected in [("10", 0), ("11", 1), ("12", 3), ("21", 3), ("28", 3)]:
+        found = made.rows(
+            "SELECT net_amount FROM staging.stg_order_versions "
+            f"WHERE _known_at < TIMESTAMP '2026-01-{moment}' AND "
+            f"(_superseded_at IS NULL OR _superseded_at >= TIMESTAMP '2026-01-{moment}')"
+        )
+        assert [int(row["net_amount"]) for row in found] == ([expected] if expected else [])
+
+
+def test_dbt_that_cannot_run_says_why(tmp_path: Path) -> None:
+    made = shop(tmp_path, [])
+
+    with pytest.raises(DbtError, match="register the lake"):
+        made.build("staging")
+
+
+def test_dbt_lets_go_of_the_warehouse_also_after_an_error(built: Shop) -> None:
+    with pytest.raises(DbtError, match="no-such-option"):
+        run_dbt(built.settings, ["build", "--no-such-option"], built.variables())
+
+    with duckdb.connect(str(built.paths.warehouse)) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_events_name_each_node_as_it_starts_and_ends(built: Shop) -> None:
+    seen: list[dict[str, object]] = []
+
+    run_dbt(built.settings, ["run", "--select", "dim_date"], built.variables(), seen.append)
+
+    assert [(event["name"], event["unique_id"]) for event in seen] == [
+        ("NodeStart", "model.siyu.dim_date"),
+        ("NodeFinished", "model.siyu.dim_date"),
+    ]
