@@ -7,7 +7,6 @@ a Spark session gets to see them, and how far each input is complete. What does 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -327,19 +326,18 @@ class Lake:
         """
         table = _open(self._paths.quarantine)
         active = self.batches().column("batch_id").to_pylist()
-        if table is None or not active:
+        files = [] if table is None else table.file_uris()
+        if not files or not active:
             return _QUARANTINE_SUMMARY_SCHEMA.empty_table()
         with duckdb.connect() as connection:
             found = connection.execute(
                 "SELECT entity, source, batch_id, broken.rule, broken.column, count(*) AS rows, "
                 "max(loaded_at) AS loaded_at FROM ("
                 "SELECT entity, source, batch_id, loaded_at, unnest(rules) AS broken "
-                f"FROM {_read_parquet(table.file_uris())} WHERE list_contains($active, batch_id)) "
+                f"FROM {_read_parquet(files)} WHERE list_contains($active, batch_id)) "
                 "GROUP BY ALL ORDER BY ALL",
                 {"active": active},
-            ).to_arrow_table() if table.file_uris() else None  # fmt: skip
-        if found is None:
-            return _QUARANTINE_SUMMARY_SCHEMA.empty_table()
+            ).to_arrow_table()
         return found.cast(_QUARANTINE_SUMMARY_SCHEMA)
 
     def complete_through(self, retailer: Retailer) -> dict[str, date]:
@@ -482,8 +480,3 @@ def _batch(manifest: Manifest) -> dict[str, Any]:
         name: value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value
         for name, value in said.items()
     }
-
-
-def dumps(value: object) -> str:
-    """JSON in one form, for hashing."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)

@@ -29,12 +29,18 @@ from siyu.config import Settings
 from siyu.contracts import Contract, LakeColumn, contract
 from siyu.ingestion.connectors import CONNECTORS, Found, SourceFile
 from siyu.ingestion.errors import AccountingError, InputError, LandingError, explained, uncommitted
-from siyu.ingestion.mapping import MappingSql, create_macros, load_mapping, mapping_sha256
-from siyu.ingestion.quarantine import quarantine
+from siyu.ingestion.mapping import (
+    MappingSql,
+    create_macros,
+    dumps,
+    load_mapping,
+    mapping_sha256,
+)
+from siyu.ingestion.quarantine import holds, quarantine
 from siyu.ingestion.readers import MALFORMED, bind_empty, bind_files, create_malformed
 from siyu.ingestion.rules import MALFORMED_RECORD, cast, given, is_broken, row_rules, violations
 from siyu.ingestion.scrub import scrubbed
-from siyu.lake import Lake, Ledger, Manifest, ManifestFile, commit, dumps, identifier, literal
+from siyu.lake import Lake, Ledger, Manifest, ManifestFile, commit, identifier, literal
 from siyu.paths import Paths
 from siyu.retailer import Retailer
 from siyu.vault import Tokenised, Vault
@@ -428,7 +434,7 @@ class _Landing:
         counts.require_balance(f"{self._job.entity.entity} from {self._source}")
         manifest = self._manifest(records, counts)
         self._store_values()
-        if counts.quarantined:
+        if counts.quarantined or holds(self._job.paths, self._batch_id):
             self._quarantine(manifest)
         self._commit(manifest)
         return manifest

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from siyu.ingestion.errors import InputError
-from siyu.lake import dumps, literal
+from siyu.lake import literal
 from siyu.retailer import Retailer
 
 
@@ -122,6 +122,11 @@ def mapping_sha256(
         "lookups": sorted(lookups),
     }
     return hashlib.sha256(dumps(decides).encode()).hexdigest()
+
+
+def dumps(value: object) -> str:
+    """JSON in one form, for hashing."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=dict)
 
 
 def create_macros(connection: duckdb.DuckDBPyConnection, retailer: Retailer, now: datetime) -> None:

@@ -93,6 +93,25 @@ def quarantine(
     )
 
 
+def holds(paths: Paths, batch_id: str) -> bool:
+    """Whether an earlier try at this batch left rows."""
+    files = _files(paths)
+    if not files:
+        return False
+    with duckdb.connect() as connection:
+        found = connection.execute(
+            "SELECT 1 FROM read_parquet($files) WHERE batch_id = $batch LIMIT 1",
+            {"files": files, "batch": batch_id},
+        ).fetchone()
+    return found is not None
+
+
+def _files(paths: Paths) -> list[str]:
+    if not DeltaTable.is_deltatable(str(paths.quarantine)):
+        return []
+    return list(DeltaTable(str(paths.quarantine)).file_uris())
+
+
 def open_quarantine(settings: Settings, batch_id: str) -> list[dict[str, Any]]:
     """The rejected rows of a batch in clear, for a person who may see them.
 
@@ -103,9 +122,7 @@ def open_quarantine(settings: Settings, batch_id: str) -> list[dict[str, Any]]:
         VaultError: the wrapping key is not the one they were sealed under.
     """
     paths = Paths.of(settings)
-    if not DeltaTable.is_deltatable(str(paths.quarantine)):
-        return []
-    files = DeltaTable(str(paths.quarantine)).file_uris()
+    files = _files(paths)
     if not files:
         return []
     with duckdb.connect() as connection:

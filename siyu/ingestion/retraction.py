@@ -45,7 +45,7 @@ def retract_batch(settings: Settings, batch_id: str, now: datetime) -> Manifest:
         ledger = lake.ledger(entity)
         for manifest in ledger.active:
             if manifest.batch_id == batch_id:
-                leaning = _leaning(settings, ledger, manifest)
+                leaning = _leaning(settings, ledger, manifest, now)
                 return _commit(
                     lake, manifest, "retraction", now, retracts=(batch_id,), replaces=leaning
                 )
@@ -78,7 +78,9 @@ def restore_batch(settings: Settings, batch_id: str, now: datetime) -> Manifest:
     raise BatchError(f"no batch {batch_id} is retracted, so there is nothing to restore")
 
 
-def _leaning(settings: Settings, ledger: Ledger, retracted: Manifest) -> tuple[str, ...]:
+def _leaning(
+    settings: Settings, ledger: Ledger, retracted: Manifest, now: datetime
+) -> tuple[str, ...]:
     """Later batches of the input that dropped duplicates and whose files can be read again."""
     position = ledger.active.index(retracted)
     later = [
@@ -89,7 +91,7 @@ def _leaning(settings: Settings, ledger: Ledger, retracted: Manifest) -> tuple[s
     source = load_retailer(settings).inputs.get(retracted.source)
     if not later or source is None:
         return ()
-    found = CONNECTORS[source.connector](retracted.source, source, settings, retracted.loaded_at)
+    found = CONNECTORS[source.connector](retracted.source, source, settings, utc(now))
     offered = {file.sha256 for file in found.files}
     return tuple(m.batch_id for m in later if all(file.sha256 in offered for file in m.files))
 

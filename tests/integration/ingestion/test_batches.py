@@ -65,6 +65,22 @@ def test_rows_left_in_quarantine_by_a_killed_landing_are_not_counted(
     assert points_shop.broken() == []
 
 
+def test_what_was_in_the_future_at_a_killed_try_leaves_no_trace(
+    points_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        raise Killed
+
+    points_shop.write("ledger/a.csv", ledger_csv(GOOD.replace("06-01", "07-01")))
+    with monkeypatch.context() as patched:
+        patched.setattr(landing._Landing, "_commit", dies)
+        with pytest.raises(Killed):
+            points_shop.land("points")
+    manifest = points_shop.landed("points", NOW + timedelta(days=2))
+    assert outcomes(manifest) == {"rows_in": 1, "accepted": 1}
+    assert points_shop.broken() == []
+
+
 def test_a_retracted_batch_is_gone_and_stays_out_until_restored(points_shop: Shop) -> None:
     points_shop.write("ledger/a.csv", ledger_csv(GOOD, BAD))
     batch = points_shop.landed("points").batch_id

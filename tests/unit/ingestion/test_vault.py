@@ -65,8 +65,8 @@ def test_the_short_way_for_chinese_mobiles_agrees_with_the_library(phone: str) -
 @given(st.text())
 def test_normalising_twice_changes_nothing(value: str) -> None:
     for kind in ("phone", "email", "name", "address"):
-        once = normalise(kind, value, "CN")  # type: ignore[arg-type]  # a loop over the kinds
-        assert normalise(kind, once, "CN") == once  # type: ignore[arg-type]  # as above
+        once = normalise(kind, value, "CN")
+        assert normalise(kind, once, "CN") == once
 
 
 def test_tokens_differ_by_kind_key_and_value() -> None:
