@@ -10,7 +10,7 @@ import numpy as np
 
 from ml.catalog import FREQUENCY, RECENCY, TENURE
 from ml.dataset import Dataset, Floats
-from ml.predictor import LogisticScorer, Predictor, recency_frequency_terms
+from ml.predictor import LogisticScorer, Predictor, recency_frequency_terms, standardised
 from ml.tasks import Task
 
 LOGISTIC_FEATURES = (RECENCY, FREQUENCY, TENURE)
@@ -25,7 +25,8 @@ def fit_logistic(train: Dataset) -> Predictor:
     """A logistic regression on six terms of recency, frequency and tenure.
 
     The terms are recency, its log, the log of frequency, the product of the two logs, the log of
-    tenure, and recency over tenure; standardised, with a light L2 penalty.
+    tenure, and recency over tenure; standardised, outliers drawn in to three standard deviations,
+    with a light L2 penalty.
 
     Args:
         train: Rows of both classes.
@@ -36,7 +37,7 @@ def fit_logistic(train: Dataset) -> Predictor:
     mean, scale = np.nanmean(terms, axis=0), np.nanstd(terms, axis=0)
     scale = np.where(scale > 0, scale, 1.0)
     fitted = LogisticRegression(C=1.0, max_iter=1000).fit(
-        np.nan_to_num((terms - mean) / scale), train.label
+        standardised(terms, mean.tolist(), scale.tolist()), train.label
     )
     return Predictor(
         LogisticScorer(

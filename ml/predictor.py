@@ -134,6 +134,9 @@ class BoosterScorer:
         return np.asarray(self.booster.predict(frame, **how), dtype=np.float64)
 
 
+# Standard deviations from which on a term of the recency-frequency baseline says no more.
+OUTLIER = 3.0
+
 # The six terms of the recency-frequency baseline, each with the feature that it is credited to.
 TERMS = (
     ("recency", 0),
@@ -159,6 +162,16 @@ def recency_frequency_terms(matrix: Floats) -> Floats:
             recency / (tenure + 1),
         ]
     )
+
+
+def standardised(terms: Floats, mean: Sequence[float], scale: Sequence[float]) -> Floats:
+    """Terms in standard deviations from the mean, at most three.
+
+    A wholesaler a hundred times the size of the average customer would else be all but certain. An
+    unknown value says nothing: it counts as the average.
+    """
+    standard: Floats = np.nan_to_num((terms - np.array(mean)) / np.array(scale))
+    return standard.clip(-OUTLIER, OUTLIER)
 
 
 @dataclass(frozen=True)
@@ -194,9 +207,8 @@ class LogisticScorer:
         return np.column_stack(columns)
 
     def _parts(self, matrix: Floats) -> Floats:
-        standard = (recency_frequency_terms(matrix) - np.array(self.mean)) / np.array(self.scale)
-        # An unknown value says nothing: it counts as the average.
-        parts: Floats = np.nan_to_num(standard) * np.array(self.weights)
+        terms = recency_frequency_terms(matrix)
+        parts: Floats = standardised(terms, self.mean, self.scale) * np.array(self.weights)
         return parts
 
 
