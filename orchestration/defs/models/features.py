@@ -14,9 +14,11 @@ from dagster_dbt import dbt_assets
 
 from expectations.catalog import judged_tables
 from orchestration.environment import Environment
-from orchestration.lib.dbt import Translator, layer_tables, read_manifest, run_layer
+from orchestration.lib.dbt import Translator, run_layer
 from orchestration.lib.gates import gate_checks
+from orchestration.lib.lake import sync_lake_versions
 from orchestration.lib.training import configured_tasks, is_due, model_key
+from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
 from siyu.transform import ensure_manifest
 from siyu.warehouse import Warehouse
@@ -53,10 +55,9 @@ def features() -> dg.Definitions:
     """The features layer and its gates."""
     environment = Environment.load()
     file: Path = ensure_manifest()
-    manifest = read_manifest(file)
     partitions = environment.as_of_partitions()
     translator = Translator(environment.settings.engine, {LAYER: partitions})
-    reads = (*layer_tables(manifest, "staging"), *layer_tables(manifest, "unified"))
+    reads = tables_above(LAYER)
 
     @dbt_assets(
         manifest=file,
@@ -69,6 +70,7 @@ def features() -> dg.Definitions:
     def layer(
         context: dg.AssetExecutionContext, workspace: Workspace
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        sync_lake_versions(workspace, context.run_id)
         days = feature_days(context, workspace)
         yield from run_layer(
             context, workspace, file, translator, LAYER, reads, days, versioned_by_day=True

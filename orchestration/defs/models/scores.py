@@ -8,6 +8,7 @@ import dagster as dg
 from orchestration.environment import MODEL_OWNERS, Environment
 from orchestration.lib.gates import GATE, gate_checks, require_passed
 from orchestration.lib.training import TASKS, configured_tasks, model_key
+from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
 from siyu.warehouse import Warehouse
 
@@ -22,6 +23,7 @@ def _score(workspace: Workspace, day: date, run_id: str) -> "list[ScoringOutcome
     """Score one day with every champion, behind the gates of that day's features."""
     from ml.steps import score
 
+    require_passed(workspace, tables_above("ml"))
     require_passed(workspace, READS, day)
     version = workspace.ledger.begin_write(TABLE, run_id, [GATE], as_of=day)
     outcomes = [

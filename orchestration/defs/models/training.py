@@ -8,6 +8,7 @@ import dagster as dg
 from orchestration.environment import MODEL_OWNERS
 from orchestration.lib.gates import require_passed
 from orchestration.lib.training import TASKS, TaskName, configured_tasks, is_due, model_key
+from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _task_asset(name: TaskName) -> dg.AssetsDefinition:
         due, reason = is_due(context, workspace, name, as_of)
         if not due:
             return dg.MaterializeResult(metadata={"trained": False, "reason": reason})
-        require_passed(workspace, READS)
+        require_passed(workspace, (*tables_above("models"), *READS))
         from ml.metrics_schema import METRICS_TABLE, metric_rows
         from ml.steps import train
 

@@ -10,6 +10,7 @@ from orchestration.environment import OWNERS
 from orchestration.lib.dbt import layer_tables, read_manifest
 from orchestration.lib.gates import require_passed
 from orchestration.lib.texts import table_texts
+from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
 from siyu.serving import prune, publish
 from siyu.transform import ensure_manifest
@@ -48,7 +49,7 @@ def publication() -> dg.Definitions:
     def publication(
         context: dg.AssetExecutionContext, workspace: Workspace
     ) -> dg.MaterializeResult[Any]:
-        require_passed(workspace, reads)
+        require_passed(workspace, tables_above("serving"))
         ledger = workspace.ledger
         as_of = ledger.newest_as_of(DATED_BY)
         made = publish(

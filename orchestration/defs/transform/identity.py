@@ -7,13 +7,14 @@ import dagster as dg
 
 from orchestration.environment import OWNERS
 from orchestration.lib.gates import require_passed
+from orchestration.lib.upstream import IDENTITY_TABLES as WRITES
+from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
 from siyu.identity import IdentityStore, Resolution, resolve
 from siyu.ops import GateResult
 from siyu.vault import junk_tokens
 
 READS = ("staging.stg_identifier", "staging.stg_identity_edge")
-WRITES = ("identity.customer_identifier", "identity.identity_event")
 GATE = "caps"
 
 
@@ -61,7 +62,7 @@ def identity() -> dg.Definitions:
     def resolve_identity(
         context: dg.AssetExecutionContext, workspace: Workspace
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-        require_passed(workspace, READS)
+        require_passed(workspace, tables_above("identity"))
         ledger, run_id = workspace.ledger, context.run_id
         versions = {table: ledger.begin_write(table, run_id, [GATE]) for table in WRITES}
         decided = _decide(workspace, run_id)

@@ -1,28 +1,27 @@
 """The dbt layers staging, unified and marts: one step each, and the gates behind them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import dbt_assets
 
 from expectations.catalog import judged_tables
-from orchestration.defs.transform.identity import WRITES as IDENTITY_TABLES
 from orchestration.environment import Environment
-from orchestration.lib.dbt import Translator, layer_tables, read_manifest, run_layer
+from orchestration.lib.dbt import Translator, run_layer
 from orchestration.lib.gates import gate_checks
-from orchestration.lib.lake import lake_tables, sync_lake_versions
+from orchestration.lib.lake import sync_lake_versions
 from orchestration.lib.rebuild import drop_warehouse_when_rebuilding
+from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
 from siyu.transform import ensure_manifest
 from siyu.warehouse import Warehouse
 
 
-def _layer(
-    name: str, translator: Translator, reads: Sequence[str], first: bool = False
-) -> dg.AssetsDefinition:
+def _layer(name: str, translator: Translator, first: bool = False) -> dg.AssetsDefinition:
     """One dbt layer as one step."""
     manifest = ensure_manifest()
+    reads = tables_above(name)
 
     @dbt_assets(
         manifest=manifest, select=f"tag:{name}", dagster_dbt_translator=translator, name=name
@@ -30,8 +29,8 @@ def _layer(
     def layer(
         context: dg.AssetExecutionContext, workspace: Workspace
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        sync_lake_versions(workspace, context.run_id)
         if first:
-            sync_lake_versions(workspace, context.run_id)
             drop_warehouse_when_rebuilding(workspace.paths, context.run.tags)
         yield from run_layer(
             context, workspace, manifest, translator, name, reads, [workspace.as_of(context)]
@@ -44,15 +43,12 @@ def _layer(
 def layers() -> dg.Definitions:
     """Staging, unified and marts."""
     environment = Environment.load()
-    manifest = read_manifest(ensure_manifest())
     translator = Translator(environment.settings.engine, {})
-    staging = layer_tables(manifest, "staging")
-    unified = layer_tables(manifest, "unified")
     return dg.Definitions(
         assets=[
-            _layer("staging", translator, lake_tables(), first=True),
-            _layer("unified", translator, (*staging, *IDENTITY_TABLES)),
-            _layer("marts", translator, (*staging, *unified)),
+            _layer("staging", translator, first=True),
+            _layer("unified", translator),
+            _layer("marts", translator),
         ],
         asset_checks=[
             gate_checks(
