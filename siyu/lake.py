@@ -1,8 +1,9 @@
 """The lake: one Delta table per entity, read through its log, which is the ledger of what landed.
 
-What belongs here: which batches, files and rows of the lake are in force, how a DuckDB connection or
-a Spark session gets to see them, and how far each input is complete. What does not: writing
-(``siyu.ingestion``), or the tables made from the lake (``siyu.warehouse``).
+What belongs here: which batches, files and rows of the lake are in force, how a DuckDB connection
+or a Spark session gets to see them, how far each input is complete, and the one way a commit is
+made. What does not: what is committed (``siyu.ingestion``), or the tables made from the lake
+(``siyu.warehouse``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A look at a new retailer's folder before anything runs: what is missing, what is mistyped.
 
-What belongs here: reading a sample of each input, running the mappings over it, and saying what came
-of it, column by column. Nothing is written. What does not: landing.
+What belongs here: reading a sample of each input, running the mappings over it, and saying what
+came of it, column by column. Nothing is written. What does not: landing.
 """
 
 from __future__ import annotations

@@ -293,7 +293,7 @@ def scratch(paths: Paths) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def created_checked(connection: duckdb.DuckDBPyConnection, job: Job, source: str) -> dict[str, str]:
-    """Run the mapping over the bound inputs and judge its rows, in one pass, into ``landing.checked``.
+    """Run the mapping over the bound inputs and judge its rows into ``landing.checked``.
 
     Returns:
         The mapping's columns with their types.
@@ -420,6 +420,8 @@ class _Landing:
         self._plan = plan
         self._vault = Vault.of(job.paths)
         self._key = ", ".join(identifier(name) for name in job.entity.key)
+        # Keys meet by hash first, which is cheap, and are compared in full where hashes agree.
+        self._hash = f"hash({self._key})"
         self._tokens: dict[str, list[Tokenised]] = {}
 
     def run(self) -> Manifest:
@@ -458,13 +460,13 @@ class _Landing:
         return bind_files(connection, self._source, settings, self._plan.files)
 
     def _create_tokens(self, mapped: Mapping[str, str]) -> None:
-        """Make ``landing.token_<column>`` for every direct column: value as mapped, and its token."""
+        """Make ``landing.token_<column>`` of every direct column: value as mapped, and token."""
         for column in self._job.entity.direct_columns:
             if column.name not in mapped or column.kind is None:
                 continue
+            value = f"CAST({identifier(column.name)} AS VARCHAR)"
             found = self._connection.execute(
-                f"SELECT DISTINCT CAST({identifier(column.name)} AS VARCHAR) AS value FROM landing.checked "
-                f"WHERE trim(CAST({identifier(column.name)} AS VARCHAR)) <> ''"
+                f"SELECT DISTINCT {value} AS value FROM landing.checked WHERE trim({value}) <> ''"
             ).to_arrow_table()
             tokenised = self._vault.tokenise(
                 column.kind, found["value"].to_pylist(), self._job.retailer.phone_region
@@ -483,7 +485,7 @@ class _Landing:
             self._connection.unregister("siyu_incoming")
 
     def _create_rows(self, mapped: Mapping[str, str]) -> None:
-        """Make the view ``landing.rows``: every judged row in the lake's shape, with its number ``_id``."""
+        """Make the view ``landing.rows``: judged rows in the lake's shape, numbered ``_id``."""
         entity = self._job.entity
         stored = ", ".join(
             f"{self._stored(column, mapped)} AS {identifier(column.name)}"
@@ -491,7 +493,8 @@ class _Landing:
             if column.origin
         )
         joins = "".join(
-            f" LEFT JOIN landing.token_{name} AS token_{name} ON token_{name}.value = CAST(checked.{identifier(name)} AS VARCHAR)"
+            f" LEFT JOIN landing.token_{name} AS token_{name} "
+            f"ON token_{name}.value = CAST(checked.{identifier(name)} AS VARCHAR)"
             for name in self._tokens
         )
         self._connection.register("siyu_incoming", self._files())
@@ -571,7 +574,7 @@ class _Landing:
         """
         self._connection.execute(
             "CREATE TABLE landing.repeated AS "
-            f"SELECT hash({self._key}) AS h FROM landing.checked WHERE NOT _bad "
+            f"SELECT {self._hash} AS h FROM landing.checked WHERE NOT _bad "
             "GROUP BY ALL HAVING count(*) > 1"
         )
         self._create_landed()
@@ -580,13 +583,13 @@ class _Landing:
             "INSERT INTO landing.excluded SELECT _id, 'duplicate' FROM ("
             f"SELECT _id, row_number() OVER (PARTITION BY {', '.join(content)} "
             "ORDER BY _known_at, _file, _row, _id) AS nth FROM landing.rows "
-            f"WHERE {self._candidate} AND hash({self._key}) IN (SELECT h FROM landing.repeated)) "
+            f"WHERE {self._candidate} AND {self._hash} IN (SELECT h FROM landing.repeated)) "
             "WHERE nth > 1"
         )
         same = " AND ".join(f"landed.{name} IS NOT DISTINCT FROM rows.{name}" for name in content)
         self._connection.execute(
-            f"INSERT INTO landing.excluded SELECT _id, 'duplicate' FROM landing.rows WHERE {self._candidate} "
-            f"AND hash({self._key}) IN (SELECT h FROM landing.landed) AND EXISTS ("
+            "INSERT INTO landing.excluded SELECT _id, 'duplicate' FROM landing.rows "
+            f"WHERE {self._candidate} AND {self._hash} IN (SELECT h FROM landing.landed) AND EXISTS ("
             f"FROM landing.landed WHERE landed.h = hash({self._qualified_key('rows')}) AND {same} "
             "AND landed._known_at <= rows._known_at)"
         )
@@ -599,13 +602,13 @@ class _Landing:
         return ", ".join(f"{table}.{identifier(name)}" for name in self._job.entity.key)
 
     def _create_landed(self) -> None:
-        """Make ``landing.landed``: rows of this input already in the lake under a key of this batch."""
+        """Make ``landing.landed``: rows of this input in the lake under a key of this batch."""
         query = self._job.lake.query(self._job.entity.entity)
         gone = ", ".join(map(literal, self._plan.replaces)) or "''"
         self._connection.execute(
-            f"CREATE TABLE landing.landed AS SELECT *, hash({self._key}) AS h FROM ({query}) "
+            f"CREATE TABLE landing.landed AS SELECT *, {self._hash} AS h FROM ({query}) "
             f"WHERE _source = {literal(self._source)} AND _batch_id NOT IN ({gone}) "
-            f"AND hash({self._key}) IN (SELECT hash({self._key}) FROM landing.checked WHERE NOT _bad)"
+            f"AND {self._hash} IN (SELECT {self._hash} FROM landing.checked WHERE NOT _bad)"
         )
 
     def _count(self) -> _Counts:
@@ -622,21 +625,26 @@ class _Landing:
         counts.suppressed = excluded.get("suppressed", 0)
         counts.duplicates = excluded.get("duplicate", 0)
         row = self._connection.execute(
-            "SELECT count(*), min(_event_at), max(_event_at), max(_event_date) FROM landing.checked "
-            "WHERE NOT _bad AND rowid NOT IN (SELECT id FROM landing.excluded)"
+            "SELECT count(*), min(_event_at), max(_event_at), max(_event_date) "
+            f"FROM ({self._accepted})"
         ).fetchone()
         if row is not None:
             counts.accepted, first, last, counts.last_day = row
             counts.event_min, counts.event_max = _aware(first), _aware(last)
-        accepted_before = self._connection.execute(
-            f"SELECT count(*), count(DISTINCT ({self._key})) FILTER (hash({self._key}) NOT IN "
-            "(SELECT h FROM landing.landed)) FROM landing.checked WHERE NOT _bad "
-            "AND rowid NOT IN (SELECT id FROM landing.excluded) AND (hash("
-            f"{self._key}) IN (SELECT h FROM landing.repeated) OR hash({self._key}) IN (SELECT h FROM landing.landed))"
-        ).fetchone()
-        if accepted_before is not None:
-            counts.superseding = accepted_before[0] - accepted_before[1]
+        counts.superseding = self._scalar(
+            # Of the rows whose key is met again, all but the first of a key that is new.
+            f"SELECT count(*) - count(DISTINCT ({self._key})) "
+            f"FILTER ({self._hash} NOT IN (SELECT h FROM landing.landed)) FROM ({self._accepted}) "
+            f"WHERE {self._hash} IN (SELECT h FROM landing.repeated UNION SELECT h FROM landing.landed)"
+        )
         return counts
+
+    @property
+    def _accepted(self) -> str:
+        return (
+            "SELECT * FROM landing.checked WHERE NOT _bad "
+            "AND rowid NOT IN (SELECT id FROM landing.excluded)"
+        )
 
     @property
     def _rejected(self) -> str:

@@ -1,8 +1,8 @@
 """Source files as relations: every record once, with the file and the number it came from.
 
-Each input becomes a view named after it, with its source columns and ``_file`` and ``_row``. Reading
-is strict and fast first; only when that fails are records taken one by one, and those that cannot be
-read go to the table ``malformed`` with their text, so that none is lost.
+Each input becomes a view named after it, with its source columns and ``_file`` and ``_row``.
+Reading is strict and fast first; only when that fails are records taken one by one, and those that
+cannot be read go to the table ``malformed`` with their text, so that none is lost.
 
 What belongs here: CSV, JSON and Parquet as DuckDB relations. What does not: finding files
 (``connectors``), or what the records mean (``mapping``).

@@ -1,7 +1,7 @@
 """Masking of phones and e-mails in text that people typed.
 
-What belongs here: the patterns. What does not: columns that *are* a phone or an e-mail; those become
-tokens (``siyu.vault``).
+What belongs here: the patterns. What does not: columns that *are* a phone or an e-mail; those
+become tokens (``siyu.vault``).
 """
 
 from __future__ import annotations

@@ -34,18 +34,18 @@ def retailer(zone: str) -> Retailer:
     ("local_to_utc", "timezone('UTC', timezone($zone, ts))"),
     ("utc_to_local", "timezone($zone, timezone('UTC', ts))"),
 ])  # fmt: skip
-def test_the_fast_way_agrees_with_the_calendar_at_every_quarter_of_an_hour(
+def test_the_fast_way_agrees_with_the_calendar_at_every_half_hour(
     connection: duckdb.DuckDBPyConnection, zone: str, macro: str, calendar: str
 ) -> None:
     create_macros(connection, retailer(zone), NOW)
     row = connection.execute(
         f"SELECT count(*), count(*) FILTER ({macro}(ts) IS DISTINCT FROM {calendar}) FROM ("
         "SELECT unnest(generate_series(TIMESTAMP '2023-10-01', TIMESTAMP '2027-01-01', "
-        "INTERVAL 15 MINUTE)) AS ts)",
+        "INTERVAL 30 MINUTE)) AS ts)",
         {"zone": zone},
     ).fetchone()
     assert row is not None
-    assert row[0] > 100_000
+    assert row[0] > 50_000
     assert row[1] == 0
 
 
