@@ -27,7 +27,8 @@ from (
     from {{ source('lake', entity) }} as repeated
     where ({{ key | join(', ') }}) in (
         select {{ key | join(', ') }} from {{ source('lake', entity) }}
-        group by {{ key | join(', ') }} having count(*) > 1
+        group by {{ key | join(', ') }}
+        having count(*) > 1
     )
 ) as ranked
 where ranked.recency > 1

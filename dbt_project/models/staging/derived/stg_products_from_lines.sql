@@ -25,7 +25,7 @@ ranked as (
         description,
         row_number() over (
             partition by product_id
-            order by case when description is null then 1 else 0 end, lines desc, description
+            order by case when description is null then 1 else 0 end asc, lines desc, description asc
         ) as choice,
         max(currency) over (partition by product_id) as currency,
         min(_source) over (partition by product_id) as _source,
