@@ -11,7 +11,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -19,6 +19,9 @@ from rich.console import Console
 from siyu.config import REPO, Settings, SettingsError
 from siyu.paths import Paths
 from siyu.retailer import RetailerError, load_retailer
+
+if TYPE_CHECKING:
+    from siyu.simulator import Size
 
 app = typer.Typer(
     help="siyu: a customer-data warehouse for retailers who talk to their own customers directly.",
@@ -62,10 +65,18 @@ def demo(
         _out.print(f"Source files are there already: {sources}", highlight=False)
     else:
         _out.print(f"Simulating a retailer's source systems into {sources}", highlight=False)
-        simulate(sources, int(size) if size.isdigit() else size, seed, on_progress=_tell)  # type: ignore[arg-type]
+        simulate(sources, _size(size), seed, on_progress=_tell)
     if _job("refresh") != 0:
         raise typer.Exit(1)
     summary()
+
+
+def _size(said: str) -> Size:
+    if said.isdigit():
+        return int(said)
+    if said not in ("tiny", "demo"):
+        raise _stop(f"size is {said!r}: use tiny, demo, or a number of members")
+    return "tiny" if said == "tiny" else "demo"
 
 
 def _tell(line: str) -> None:
@@ -86,7 +97,7 @@ def simulate(
     """Write a made-up retailer's source files, and the truth about them."""
     from siyu.simulator import simulate as run
 
-    run(folder, int(size) if size.isdigit() else size, seed, on_progress=_tell)  # type: ignore[arg-type]
+    run(folder, _size(size), seed, on_progress=_tell)
 
 
 @app.command()

@@ -75,8 +75,11 @@ def _customers(connection: duckdb.DuckDBPyConnection, retailer: Retailer) -> Tab
         ("orders", "SELECT count(*) FROM unified.fct_order WHERE is_counted"),
     ):
         table.add_row(label, f"{_one(connection, sql):,}")
-    revenue = _one(connection, "SELECT sum(net_revenue) FROM unified.fct_order WHERE is_counted")
-    table.add_row(f"net revenue, {retailer.currency}", f"{revenue or 0:,.2f}")
+    sales = _one(connection, "SELECT sum(net_amount) FROM unified.fct_order WHERE is_counted") or 0
+    refunds = _one(connection, "SELECT sum(amount) FROM unified.fct_refund WHERE is_counted") or 0
+    table.add_row(f"net sales, {retailer.currency}", f"{sales:,.2f}")
+    table.add_row("refunds", f"{-refunds:,.2f}")
+    table.add_row("net revenue", f"{sales - refunds:,.2f}", style="bold")
     for label, sql in (
         (
             "orders of a known customer",
@@ -85,7 +88,7 @@ def _customers(connection: duckdb.DuckDBPyConnection, retailer: Retailer) -> Tab
         ),
         (
             "revenue of a known customer",
-            "SELECT sum(CASE WHEN is_resolved THEN net_revenue END) / sum(net_revenue) "
+            "SELECT sum(CASE WHEN is_resolved THEN net_amount END) / sum(net_amount) "
             "FROM unified.fct_order WHERE is_counted",
         ),
         (
