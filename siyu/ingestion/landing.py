@@ -48,6 +48,8 @@ from siyu.vault import Tokenised, Vault
 _PASSED_THROUGH = ("_file", "_row")
 _KNOWN_AT = "_known_at"
 _ROWS_AT_ONCE = 100_000
+# What a landing may hold before it spills, so that it stays small beside the rest of a run.
+_MEMORY = "2GB"
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,9 @@ def land_entity(
         except InputError as error:
             errors[source] = error
         except duckdb.Error as error:
-            errors[source] = InputError(f"the engine gave up: {explained(error)}")
+            errors[source] = InputError(
+                f"the engine gave up: {explained(error)}; see that disk and memory suffice"
+            )
         except DeltaError as error:
             errors[source] = InputError(f"nothing was committed: {uncommitted(error)}")
     if errors:
@@ -287,8 +291,12 @@ def scratch(paths: Paths) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")
+        # Rows spill with direct identifiers in clear. DuckDB's built-in cipher is called unsafe for
+        # the randomness of its nonces; the key lives in this process only, and the file as long.
+        connection.execute("SET force_mbedtls_unsafe = 'true'")
         connection.execute("SET temp_file_encryption = true")
         connection.execute(f"SET temp_directory = {literal(str(spill))}")
+        connection.execute(f"SET memory_limit = {literal(_MEMORY)}")
         yield connection
 
 
@@ -322,7 +330,11 @@ def created_checked(connection: duckdb.DuckDBPyConnection, job: Job, source: str
             f"SELECT *, {is_broken(rules)} AS _bad FROM ({_dated(entity, mapped)} FROM "
             f"({_typed(entity, mapped, numbered)} FROM ({job.mapping.text}))))"
         )
-    except duckdb.Error as error:
+    except (
+        duckdb.ConversionException,
+        duckdb.InvalidInputException,
+        duckdb.OutOfRangeException,
+    ) as error:
         raise InputError(
             f"{job.mapping.file} over {source}: {explained(error)}: a value does not convert; "
             "use TRY_CAST, or leave the conversion to the contract, which quarantines the row"

@@ -9,7 +9,7 @@ import pytest
 from deltalake import write_deltalake
 from made_up_shop import MEMBERS, NOW, Shop, crm_csv, outcomes
 
-from siyu.ingestion import LandingError, land_entity, open_quarantine
+from siyu.ingestion import LandingError, land_entity, landing, open_quarantine
 
 PHONE, EMAIL, NAME, ADDRESS = "13926471580", "zhang.wei@shop.cn", "张伟明", "杭州市文三路 90 号"
 CANARIES = (PHONE, EMAIL, NAME, "文三路", "1987-03-09")
@@ -122,3 +122,19 @@ def test_a_replay_adds_nothing_to_the_vault(members_shop: Shop) -> None:
         members_shop.settings, members_shop.retailer, "members", "again", NOW + timedelta(1)
     )
     assert members_shop.paths.vault.read_bytes() == before
+
+
+def test_what_spills_to_disk_is_encrypted_and_removed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing, "_MEMORY", "100MB")
+    spill = shop.paths.root / "tmp"
+    with landing.scratch(shop.paths) as connection:
+        connection.execute(
+            f"CREATE TABLE landing_rows AS SELECT '{PHONE} of row number ' || range AS said "
+            "FROM range(4_000_000)"
+        )
+        spilled = bytes_below(spill)
+        assert spilled
+        assert PHONE.encode() not in spilled
+    assert bytes_below(spill) == b""
