@@ -118,7 +118,7 @@ def resolve(
     )
     refused = links.iloc[outcome.refused]["position"].to_numpy(np.int64)
     return Resolution(
-        customer_identifier=_map(nodes, identifiers, junk, run_id),
+        customer_identifier=_map(nodes, _nobody(identifiers, junk, previous, run_id)),
         events=_events(nodes, run_id),
         refused_edges=edges.take(pa.array(np.sort(refused))),
         customers=int(nodes["label"].nunique()),
@@ -191,14 +191,22 @@ def _new_id(seed: str) -> str:
     return "c_" + hashlib.sha256(seed.encode()).hexdigest()[:16]
 
 
-def _map(
-    nodes: pd.DataFrame, identifiers: pa.Table, junk: Collection[str], run_id: str
-) -> pa.Table:
-    """The whole map, junk included, by identifier."""
+def _nobody(
+    identifiers: pa.Table, junk: Collection[str], previous: pa.Table, run_id: str
+) -> pd.DataFrame:
+    """Junk identifiers as rows of the map; one that was junk before keeps the run that said so."""
     seen = identifiers.select(["identifier", "namespace", "known_at"]).to_pandas()
-    nobody = seen[seen["identifier"].isin(list(junk))].assign(
-        customer_id=None, is_junk=True, updated_run_id=run_id
+    before = previous.filter(previous["is_junk"]).select(["identifier", "updated_run_id"])
+    nobody = seen[seen["identifier"].isin(list(junk))].merge(
+        before.to_pandas(), on="identifier", how="left"
     )
+    nobody["updated_run_id"] = nobody["updated_run_id"].fillna(run_id)
+    marked: pd.DataFrame = nobody.assign(customer_id=None, is_junk=True)
+    return marked
+
+
+def _map(nodes: pd.DataFrame, nobody: pd.DataFrame) -> pa.Table:
+    """The whole map, junk included, by identifier."""
     whole = pd.concat([nodes.assign(is_junk=False), nobody], ignore_index=True)
     whole = whole.sort_values("identifier")
     return pa.Table.from_pandas(whole[MAP_SCHEMA.names], MAP_SCHEMA, preserve_index=False)

@@ -113,6 +113,14 @@ def test_junk_identifiers_join_nobody_and_have_no_customer() -> None:
     assert ids["crm:1"] != ids["crm:2"]
 
 
+def test_junk_that_was_junk_before_changes_nothing() -> None:
+    first = _resolve(["crm:1", "phone:0"], [], junk=("phone:0",))
+    again = _resolve(
+        ["crm:1", "phone:0"], [], first.customer_identifier, junk=("phone:0",), run_id="later"
+    )
+    assert again.customer_identifier.equals(first.customer_identifier)
+
+
 def test_an_edge_that_a_cap_refuses_is_kept_with_both_sides() -> None:
     resolution = _resolve(
         ["crm:1", "crm:2", "phone:a"], [("crm:1", "phone:a", 40), ("crm:2", "phone:a", 20)]
