@@ -5,13 +5,17 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster_dbt.asset_utils import get_asset_check_key_for_test
 
 from expectations.catalog import STAGES, judged_tables
 from orchestration.defs.serving.publication import KEY as PUBLICATION
 from orchestration.defs.serving.publication import published_tables
+from orchestration.lib.dbt import Translator, layer_tables, layer_tests, read_manifest
 from orchestration.lib.gates import GATE, asset_key, table_name
 from orchestration.lib.training import TASKS, model_key
+from orchestration.lib.upstream import tables_above
 from siyu.contracts import contracts
+from siyu.transform import ensure_manifest
 
 # Every asset, by group. A module whose definitions are not found fails here and nowhere else.
 ASSETS = {
@@ -35,7 +39,7 @@ ASSETS = {
         fct_refund identity_event
     """,
     "marts": "cohort_retention customer_360 customer_rfm kpi_weekly",
-    "features": "customer_features customer_labels order_as_of",
+    "features": "customer_features customer_labels feature_date order_as_of",
     "models": "churn repurchase",
     "ml": "customer_scores",
     "serving": "publication",
@@ -96,6 +100,24 @@ def test_no_suite_judges_a_table_that_no_asset_makes() -> None:
     assert {asset_key(table) for table in JUDGED} <= set(KEYS)
 
 
+@pytest.mark.parametrize("layer", ["staging", "unified", "marts", "features"])
+def test_a_layer_runs_every_dbt_test_that_dagster_expects_of_it(
+    demo: dg.Definitions, layer: str
+) -> None:
+    # A check that gives no result lets what is below go on.
+    manifest = read_manifest(ensure_manifest())
+    translator = Translator("duckdb", {})
+    run = set(layer_tests(manifest, layer_tables(manifest, layer), layer))
+    answered = {
+        get_asset_check_key_for_test(manifest, translator, unique_id, project=None)
+        for unique_id, node in manifest["nodes"].items()
+        if node["resource_type"] == "test" and node["name"] in run
+    }
+    expected = demo.resolve_assets_def(asset_key(layer_tables(manifest, layer)[0])).check_keys
+    assert expected
+    assert set(expected) <= answered
+
+
 @pytest.mark.parametrize("table", published_tables())
 def test_a_published_table_is_behind_a_gate_and_above_the_publication(
     graph: AssetGraph, table: str
@@ -108,6 +130,18 @@ def test_everything_that_bi_reads_is_published_behind_its_gates() -> None:
     layers = ("unified", "marts", "features", "ml")
     made = {table_name(key) for key in KEYS if key.path[0] in layers}
     assert set(published_tables()) == made
+
+
+@pytest.mark.parametrize(
+    "group", ["staging", "identity", "unified", "marts", "features", "serving"]
+)
+def test_a_step_asks_for_the_gates_of_all_that_its_assets_are_made_from(
+    graph: AssetGraph, group: str
+) -> None:
+    asked = {asset_key(table) for table in tables_above(group)}
+    made_from = set().union(*(_ancestors(graph, key) for key in KEYS if key.path[0] == group))
+    ungated = {model_key(name) for name in TASKS}
+    assert {key for key in made_from if key.path[0] != group} - ungated <= asked
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from orchestration.lib.dbt import Translator, dbt_arguments, describe_test, layer_tables
+from orchestration.lib.dbt import (
+    Translator,
+    dbt_arguments,
+    describe_test,
+    layer_tables,
+    layer_tests,
+)
 
 TRANSLATOR = Translator("duckdb", {"features": dg.DailyPartitionsDefinition("2026-01-01")})
 MARTS = ["marts.customer_360", "marts.kpi_weekly"]
@@ -21,20 +27,49 @@ def _source(name: str) -> dict[str, Any]:
     return {"resource_type": "source", "source_name": "lake", "name": name}
 
 
-def test_a_whole_layer_is_selected_by_its_tag() -> None:
-    assert dbt_arguments(MARTS, MARTS, "marts") == [
-        "build", "--select", "tag:marts", "--indirect-selection", "buildable",
+def test_a_whole_layer_is_selected_by_its_tag_and_its_tests_by_name() -> None:
+    assert dbt_arguments(MARTS, MARTS, "marts", ["a_test"]) == [
+        "build", "--select", "tag:marts", "a_test", "--indirect-selection", "empty",
     ]  # fmt: skip
 
 
 def test_the_order_of_the_tables_does_not_matter() -> None:
-    assert dbt_arguments(MARTS[::-1], MARTS, "marts") == dbt_arguments(MARTS, MARTS, "marts")
+    assert dbt_arguments(MARTS[::-1], MARTS, "marts", []) == dbt_arguments(
+        MARTS, MARTS, "marts", []
+    )
 
 
 def test_part_of_a_layer_is_selected_by_name() -> None:
-    assert dbt_arguments(MARTS[1:], MARTS, "marts") == [
-        "build", "--select", "kpi_weekly", "--indirect-selection", "buildable",
+    assert dbt_arguments(MARTS[1:], MARTS, "marts", ["a_test"]) == [
+        "build", "--select", "kpi_weekly", "a_test", "--indirect-selection", "empty",
     ]  # fmt: skip
+
+
+def _tests(**reads: list[str]) -> dict[str, Any]:
+    """A manifest of a model in each layer, and tests that read some of them."""
+    layers = ("staging", "unified", "marts", "features")
+    models = {layer: _node(layer, f"a_{layer}") for layer in layers}
+    tests = {
+        name: {"resource_type": "test", "name": name, "depends_on": {"nodes": nodes}}
+        for name, nodes in reads.items()
+    }
+    return {"nodes": {**models, **tests}}
+
+
+@pytest.mark.parametrize("layer", ["unified", "marts", "features"])
+def test_a_test_is_run_with_the_last_of_the_layers_that_it_reads(layer: str) -> None:
+    manifest = _tests(own=[layer], across=["staging", layer], other=["staging"])
+    assert layer_tests(manifest, [f"{layer}.a_{layer}"], layer) == ("across", "own")
+    assert layer_tests(manifest, ["staging.a_staging"], "staging") == ("other",)
+
+
+def test_a_test_of_a_source_does_not_hinder_it() -> None:
+    manifest = _tests(own=["unified", "source.siyu.lake.orders"])
+    assert layer_tests(manifest, ["unified.a_unified"], "unified") == ("own",)
+
+
+def test_only_tests_of_the_tables_that_are_built_are_run() -> None:
+    assert layer_tests(_tests(own=["marts"]), ["marts.another"], "marts") == ()
 
 
 def test_a_layer_is_its_models_without_the_ephemeral_ones() -> None:
