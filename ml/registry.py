@@ -199,7 +199,9 @@ class Registry:
         if found is not None:
             return str(found.experiment_id)
         local = (self._folder / "artifacts").as_uri() if self._remote is None else None
-        return str(client.create_experiment(name, artifact_location=local))
+        # Without its kind the UI opens an experiment on pages for language models.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        return str(client.create_experiment(name, artifact_location=local, tags=kind))
 
     def _log(self, client: Any, run_id: str, record: RunRecord) -> None:
         from mlflow.entities import Metric, Param

@@ -203,8 +203,24 @@ def batch_list(entity: Annotated[str, typer.Argument(help="entity, such as order
 @batch_app.command("retract")
 def batch_retract(batch_id: Annotated[str, typer.Argument(help="batch to take out")]) -> None:
     """Take a bad batch out of the lake; then run the refresh job."""
-    from siyu.ingestion import retract_batch
+    from siyu.ingestion import BatchError, retract_batch
 
     settings = _settings()
-    retract_batch(settings, batch_id, datetime.now(UTC))
-    _out.print(f"retracted {batch_id}; run: python -m orchestration refresh", highlight=False)
+    try:
+        retract_batch(settings, batch_id, datetime.now(UTC))
+    except BatchError as error:
+        raise _stop(str(error)) from None
+    _out.print(f"retracted {batch_id}; now run the refresh job", highlight=False)
+
+
+@batch_app.command("restore")
+def batch_restore(batch_id: Annotated[str, typer.Argument(help="batch retracted before")]) -> None:
+    """Let the files of a retracted batch land again; then run the refresh job."""
+    from siyu.ingestion import BatchError, restore_batch
+
+    settings = _settings()
+    try:
+        restore_batch(settings, batch_id, datetime.now(UTC))
+    except BatchError as error:
+        raise _stop(str(error)) from None
+    _out.print(f"restored {batch_id}; now run the refresh job", highlight=False)

@@ -92,5 +92,5 @@ class Paths:
 
     @property
     def dagster(self) -> Path:
-        """Dagster's instance, shared by all retailers."""
-        return self.home / "dagster"
+        """Dagster's instance: assets have the same names for every retailer."""
+        return self.root / "dagster"

@@ -210,7 +210,7 @@ def run_layer(
         if model.table in chosen and _passed(model):
             yield dg.MaterializeResult(
                 asset_key=asset_key(model.table),
-                metadata={"dagster/row_count": rows.get(model.table, 0), "seconds": model.seconds},
+                metadata={"dagster/row_count": rows.get(model.table, 0), "seconds": round(model.seconds, 3)},
             )
     yield from _checks(manifest, translator, nodes)
     failed = [node for node in run.results if not _passed(node) and node.severity != "WARN"]
@@ -317,7 +317,7 @@ def _checks(
             description=result.message,
             metadata={
                 "failed_rows": result.failed_count or 0,
-                "seconds": node.seconds,
+                "seconds": round(node.seconds, 3),
                 **({"example_keys": list(result.example_keys)} if result.example_keys else {}),
             },
         )
