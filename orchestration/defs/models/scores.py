@@ -30,7 +30,12 @@ def _score(workspace: Workspace, day: date, run_id: str) -> "list[ScoringOutcome
         score(workspace.settings, workspace.retailer, name, day, run_id)
         for name in configured_tasks(workspace.retailer)
     ]
-    workspace.ledger.end_write(TABLE, version, sum(outcome.rows for outcome in outcomes))
+    rows = sum(outcome.rows for outcome in outcomes)
+    if not rows and any(outcome.model_uri for outcome in outcomes):
+        # Without a champion there is nothing to score with; with one, no score is a fault.
+        said = "; ".join(f"{outcome.task}: {outcome.reason}" for outcome in outcomes)
+        raise dg.Failure(f"no customer has a score as of {day}: {said}", allow_retries=False)
+    workspace.ledger.end_write(TABLE, version, rows)
     return outcomes
 
 
