@@ -1,5 +1,6 @@
 """Scores of every customer by as-of day, with reasons, from the champions."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,13 @@ TABLE = "ml.customer_scores"
 READS = ("features.customer_features",)
 
 
-def _score(workspace: Workspace, day: date, run_id: str) -> "list[ScoringOutcome]":
+def _score(
+    workspace: Workspace, above: Sequence[str], day: date, run_id: str
+) -> "list[ScoringOutcome]":
     """Score one day with every champion, behind the gates of that day's features."""
     from ml.steps import score
 
-    require_passed(workspace, tables_above("ml"))
+    require_passed(workspace, above)
     require_passed(workspace, READS, day)
     version = workspace.ledger.begin_write(TABLE, run_id, [GATE], as_of=day)
     outcomes = [
@@ -49,6 +52,7 @@ def _said(outcome: "ScoringOutcome") -> str:
 def scores() -> dg.Definitions:
     """The scores asset and its gate."""
     partitions = Environment.load().as_of_partitions()
+    above = tables_above("ml")
 
     @dg.asset(
         key=dg.AssetKey(TABLE.split(".")),
@@ -70,7 +74,7 @@ def scores() -> dg.Definitions:
         context: dg.AssetExecutionContext, workspace: Workspace
     ) -> dg.MaterializeResult[Any]:
         days = workspace.days(context)
-        said = {day.isoformat(): _score(workspace, day, context.run_id) for day in days}
+        said = {day.isoformat(): _score(workspace, above, day, context.run_id) for day in days}
         outcomes = [outcome for found in said.values() for outcome in found]
         return dg.MaterializeResult(
             metadata={

@@ -32,6 +32,8 @@ _SAID: dict[TaskName, str] = {
 
 
 def _task_asset(name: TaskName) -> dg.AssetsDefinition:
+    above = tables_above("models")
+
     @dg.asset(
         key=model_key(name),
         deps=[
@@ -50,7 +52,7 @@ def _task_asset(name: TaskName) -> dg.AssetsDefinition:
         due, reason = is_due(context, workspace, name, as_of)
         if not due:
             return dg.MaterializeResult(metadata={"trained": False, "reason": reason})
-        require_passed(workspace, (*tables_above("models"), *READS))
+        require_passed(workspace, (*above, *READS))
         from ml.metrics_schema import METRICS_TABLE, metric_rows
         from ml.steps import train
 

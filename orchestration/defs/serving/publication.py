@@ -32,6 +32,7 @@ def published_tables() -> tuple[str, ...]:
 def publication() -> dg.Definitions:
     """The publication asset."""
     reads = published_tables()
+    above = tables_above("serving")
 
     @dg.asset(
         key=KEY,
@@ -49,7 +50,7 @@ def publication() -> dg.Definitions:
     def publication(
         context: dg.AssetExecutionContext, workspace: Workspace
     ) -> dg.MaterializeResult[Any]:
-        require_passed(workspace, tables_above("serving"))
+        require_passed(workspace, above)
         ledger = workspace.ledger
         as_of = ledger.newest_as_of(DATED_BY)
         made = publish(

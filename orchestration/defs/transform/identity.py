@@ -46,6 +46,7 @@ def _specs() -> list[dg.AssetSpec]:
 @dg.definitions
 def identity() -> dg.Definitions:
     """The identity step."""
+    above = tables_above("identity")
 
     @dg.multi_asset(
         name="identity",
@@ -62,7 +63,7 @@ def identity() -> dg.Definitions:
     def resolve_identity(
         context: dg.AssetExecutionContext, workspace: Workspace
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-        require_passed(workspace, tables_above("identity"))
+        require_passed(workspace, above)
         ledger, run_id = workspace.ledger, context.run_id
         versions = {table: ledger.begin_write(table, run_id, [GATE]) for table in WRITES}
         decided = _decide(workspace, run_id)
