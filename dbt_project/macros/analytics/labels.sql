@@ -28,3 +28,13 @@
     cast(null as date)
     {%- endif -%}
 {%- endmacro %}
+
+{#- The condition that a customer had bought lately enough for the task, if it asks for that. -#}
+{% macro active_on(last_order_date, as_of_date, task) -%}
+    {%- set active_days = task_settings(task).get('active_days') -%}
+    {%- if active_days is none -%}
+    1 = 1
+    {%- else -%}
+    {{ last_order_date }} > {{ add_days(as_of_date, -active_days) }}
+    {%- endif -%}
+{%- endmacro %}

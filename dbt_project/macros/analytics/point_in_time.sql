@@ -64,3 +64,14 @@
 {% macro count_since_start(start, expression) -%}
     case when started.{{ start }} < dates.as_of then cast(coalesce({{ expression }}, 0) as double) end
 {%- endmacro %}
+
+{#- When the first row of a relation had happened and was known; `column` must then be filled. -#}
+{% macro began(relation, column=none) -%}
+    (
+        select min(greatest(rows_of._known_at, rows_of._event_at))
+        from {{ relation }} as rows_of
+        {%- if column is not none %}
+        where rows_of.{{ column }} is not null
+        {%- endif %}
+    )
+{%- endmacro %}

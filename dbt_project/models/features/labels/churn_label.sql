@@ -1,7 +1,6 @@
 {{ config(materialized='ephemeral', contract={'enforced': false}) }}
 -- Churn: no counted order in the window, of customers who bought in the active_days up to the as-of
 -- date. Others are not labelled: they were gone already.
-{%- set active_days = task_settings('churn').get('active_days') %}
 select
     candidates.as_of_date,
     candidates.customer_id,
@@ -14,7 +13,5 @@ left join {{ ref('fct_order') }} as orders
         and {{ in_label_window('orders.ordered_date', 'candidates.as_of_date', 'churn') }}
 where
     {{ label_matures_on('candidates.as_of_date', 'churn') }} <= {{ as_of_date() }}
-    {%- if active_days is not none %}
-    and candidates.last_order_date > {{ add_days('candidates.as_of_date', -active_days) }}
-    {%- endif %}
+    and {{ active_on('candidates.last_order_date', 'candidates.as_of_date', 'churn') }}
 group by candidates.as_of_date, candidates.customer_id

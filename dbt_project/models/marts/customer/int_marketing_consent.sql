@@ -21,9 +21,12 @@ with statements as (
         end as status
     from {{ ref('fct_consent') }} as said
     inner join (
-        {%- for channel in channels %}
-        select '{{ channel }}' as channel{% if not loop.last %} union all{% endif %}
-        {%- endfor %}
+        {% for channel in channels %}
+        select '{{ channel }}' as channel
+        {% if not loop.last %}
+        union all
+        {% endif %}
+        {% endfor %}
     ) as channels
         on said.channel = channels.channel or said.channel = 'all'
     where

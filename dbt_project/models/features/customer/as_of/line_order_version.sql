@@ -17,7 +17,12 @@ moment as (
         arrival._known_at,
         lead(arrival._known_at) over (partition by arrival.order_id order by arrival._known_at)
             as _superseded_at
-    from (select distinct line.order_id, line._known_at from line) as arrival
+    from (
+        select distinct
+            line.order_id,
+            line._known_at
+        from line
+    ) as arrival
 )
 
 select

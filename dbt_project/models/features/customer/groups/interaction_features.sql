@@ -6,7 +6,7 @@
 with versions as (
     select
         latest.customer_id,
-        latest.event_name,
+        {{ event_kind('latest.event_name') }} as kind,
         latest.session_id,
         latest.occurred_date,
         latest.occurred_at,
@@ -17,7 +17,7 @@ with versions as (
     -- Versions that a later one replaced are few; only they are looked up again.
     select
         {{ joined_customer(identifiers) }} as customer_id,
-        version.event_name,
+        {{ event_kind('version.event_name') }} as kind,
         version.session_id,
         version.occurred_date,
         version.occurred_at,
@@ -37,15 +37,13 @@ daily as (
         {{ first_feature_date_after('versions._superseded_at') }} as counts_until,
         count(*) as events,
         count(distinct versions.session_id) as sessions,
-        {%- for kind in ['browse', 'cart', 'share'] %}
-        count(case when {{ event_kind('versions.event_name') }} = '{{ kind }}' then 1 end)
-            as {{ kind }}_events
-        {%- if not loop.last %},{% endif %}
-        {%- endfor %}
+        count(case when versions.kind = 'browse' then 1 end) as browse_events,
+        count(case when versions.kind = 'cart' then 1 end) as cart_events,
+        count(case when versions.kind = 'share' then 1 end) as share_events
     from versions
     where
         versions.customer_id is not null
-        and {{ event_kind('versions.event_name') }} <> 'received'
+        and versions.kind <> 'received'
     group by
         versions.customer_id,
         versions.occurred_date,
