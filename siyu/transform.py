@@ -176,11 +176,16 @@ def run_dbt(
     paths = Paths.of(settings)
     paths.warehouse.parent.mkdir(parents=True, exist_ok=True)
     target = paths.dbt / settings.engine
-    manifest = _parsed(settings.engine, target)
+    # dbt writes compiled SQL into what it runs; the parsed project must stay as it was read.
+    manifest = _parsed(settings.engine, target).deepcopy()
     places = _places(settings.engine, target, paths.dbt / "logs")
     with _engine(settings, paths):
         callbacks = [_listener(on_event)] if on_event else []
-        given = {**variables, "entities_with_versions": _entities_with_versions(settings)}
+        given = {
+            **variables,
+            "entities_with_versions": _entities_with_versions(settings),
+            "spark_warehouse": str(paths.spark_warehouse),
+        }
         said = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(
             [*args, *places, "--vars", json.dumps(given)]
         )
