@@ -131,10 +131,12 @@ class Script:
     def _read(self, name: str, source: Input) -> str:
         """SELECT of an input's records; ``_file`` begins with the input's name."""
         location = source.location.replace("${SIYU_HOME}", str(self._settings.home))
-        columns = ", ".join(f"'{column}': '{kind}'" for column, kind in source.columns.items())
+        declared = source.columns or (_header(Path(location)) if source.format == "csv" else {})
+        columns = ", ".join(f"'{column}': '{kind}'" for column, kind in declared.items())
         reader = {
             "parquet": f"read_parquet('{location}', filename = true, file_row_number = true)",
-            "csv": f"read_csv('{location}', all_varchar = true, filename = true)",
+            "csv": f"read_csv('{location}', columns = {{{columns}}}, header = true, "
+            "auto_detect = false, filename = true)",
             "jsonl": f"read_ndjson('{location}', columns = {{{columns}}}, filename = true)",
             "json": f"read_json('{location}', columns = {{{columns}}}, filename = true)",
         }[source.format]
@@ -196,6 +198,11 @@ class Script:
         self._connection.register("incoming", rows)
         self._connection.execute(f"CREATE OR REPLACE TABLE lake.{name} AS FROM incoming")
         self._connection.unregister("incoming")
+
+
+def _header(file: Path) -> dict[str, str]:
+    with file.open(encoding="utf-8") as opened:
+        return dict.fromkeys(opened.readline().strip().split(","), "VARCHAR")
 
 
 def _typed(column: Column) -> str:
