@@ -17,7 +17,7 @@ from rich.text import Text
 from siyu.config import Settings
 from siyu.contracts import contracts
 from siyu.lake import Lake
-from siyu.ops import Ledger
+from siyu.ops import Block, Ledger
 from siyu.paths import Paths
 from siyu.retailer import Retailer
 from siyu.serving import Status, status
@@ -157,11 +157,20 @@ def status_page(found: Status) -> RenderableType:
     if found.blocks:
         parts.append(Text("Blocked:", style="bold red"))
         parts += [
-            Text(f"  {block.table}: {block.reason}\n    → {block.remedy}") for block in found.blocks
+            Text(f"  {', '.join(tables)}\n    {reason}\n    → {remedy}")
+            for (reason, remedy), tables in _by_reason(found.blocks).items()
         ]
     else:
         parts.append(Text("Blocked: nothing"))
     return Group(*parts)
+
+
+def _by_reason(blocks: list[Block]) -> dict[tuple[str, str], list[str]]:
+    """Tables by why they block and what to do; a layer that broke off is one thing to mend."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for block in blocks:
+        found.setdefault((block.reason, block.remedy), []).append(block.table)
+    return found
 
 
 def _next(paths: Paths, folder: Path) -> Text:

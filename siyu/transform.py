@@ -8,7 +8,6 @@ a second, and definitions load without it.
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import shutil
@@ -178,7 +177,8 @@ def run_dbt(
     paths.warehouse.parent.mkdir(parents=True, exist_ok=True)
     target = paths.dbt / settings.engine
     # dbt writes compiled SQL into what it runs; the parsed project must stay as it was read.
-    manifest = copy.deepcopy(_parsed(settings.engine, target))
+    parsed = _parsed(settings.engine, target)
+    manifest: Manifest = parsed.deepcopy()  # type: ignore[no-untyped-call]  # so in dbt itself
     places = _places(settings.engine, target, paths.dbt / "logs")
     with _engine(settings, paths):
         callbacks = [_listener(on_event)] if on_event else []

@@ -210,13 +210,23 @@ def run_layer(
         if model.table in chosen and _passed(model):
             yield dg.MaterializeResult(
                 asset_key=asset_key(model.table),
-                metadata={"dagster/row_count": rows.get(model.table, 0), "seconds": round(model.seconds, 3)},
+                metadata={
+                    "dagster/row_count": rows.get(model.table, 0),
+                    "seconds": round(model.seconds, 3),
+                },
             )
     yield from _checks(manifest, translator, nodes)
     failed = [node for node in run.results if not _passed(node) and node.severity != "WARN"]
     if failed:
-        said = "; ".join(f"{node.name}: {node.status}, {node.message}" for node in failed)
-        raise dg.Failure(f"{layer}: {said}", allow_retries=False)
+        raise dg.Failure(f"{layer}: {_complaint(failed)}", allow_retries=False)
+
+
+def _complaint(failed: Sequence[NodeResult]) -> str:
+    """What broke, in full; what was not reached because of it, counted."""
+    broken = [node for node in failed if node.status != "skipped"]
+    said = [f"{node.name}: {' '.join(node.message.split())}" for node in broken]
+    unreached = len(failed) - len(broken)
+    return "; ".join(said + ([f"{unreached} below not reached"] if unreached else []))
 
 
 def _passed(node: NodeResult) -> bool:
