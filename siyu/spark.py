@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from siyu.lake import Lake, ViewSource
@@ -19,6 +20,8 @@ from siyu.retailer import Retailer
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import SparkSession
+
+_PARTITION_TYPES = "spark.sql.sources.partitionColumnTypeInference.enabled"
 
 # Settings that make Spark mean what DuckDB means, and keep it to this machine.
 _SETTINGS = {
@@ -37,8 +40,11 @@ _SETTINGS = {
     # TIMESTAMP means what it means on DuckDB: no zone.
     "spark.sql.timestampType": "TIMESTAMP_NTZ",
     "spark.sql.legacy.sizeOfNull": "false",
+    # Every table has its folder given, so that a later process can register it; a table that is
+    # built again overwrites what is there.
+    "spark.sql.legacy.allowNonEmptyLocationInCTAS": "true",
     "spark.sql.shuffle.partitions": "4",
-    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    _PARTITION_TYPES: "false",
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 }
 
@@ -82,16 +88,27 @@ def register_lake(paths: Paths, retailer: Retailer) -> None:
 
 def _register_folders(spark: SparkSession, paths: Paths) -> None:
     """Tell a new session's catalogue of the tables that an earlier process wrote."""
+    # Off for the lake, whose source names are text whatever they look like; on for own partitions.
+    spark.conf.set(_PARTITION_TYPES, "true")
     for database in sorted(paths.spark_warehouse.glob("*.db")):
         schema = database.name.removesuffix(".db")
         spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         for folder in sorted(path for path in database.iterdir() if path.is_dir()):
             if any(folder.rglob("*.parquet")):
-                columns = spark.read.option("mergeSchema", "true").parquet(str(folder)).schema
-                spark.sql(
-                    f"CREATE TABLE IF NOT EXISTS {schema}.{folder.name} "
-                    f"({columns.toDDL()}) USING parquet"
-                )
+                _register_folder(spark, f"{schema}.{folder.name}", folder)
+    spark.conf.set(_PARTITION_TYPES, "false")
+
+
+def _register_folder(spark: SparkSession, table: str, folder: Path) -> None:
+    columns = spark.read.option("mergeSchema", "true").parquet(str(folder)).schema.toDDL()
+    partitions = sorted({path.name.partition("=")[0] for path in folder.glob("*=*")})
+    partitioned = f"PARTITIONED BY ({', '.join(partitions)})" if partitions else ""
+    spark.sql(
+        f"CREATE TABLE IF NOT EXISTS {table} ({columns}) USING parquet {partitioned} "
+        f"LOCATION '{folder}'"
+    )
+    if partitions:
+        spark.sql(f"MSCK REPAIR TABLE {table}")
 
 
 def _create_view(spark: SparkSession, name: str, source: ViewSource) -> None:
