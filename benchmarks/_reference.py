@@ -33,6 +33,7 @@ from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA
 from siyu.ingestion.mapping import load_mapping
 from siyu.paths import Paths
 from siyu.retailer import Input, Retailer, load_retailer
+from siyu.transform import ensure_manifest
 
 LAND, IDENTITY = "land", "identity"
 # The demo retailer's clock, which has no summer time.
@@ -59,12 +60,11 @@ def compiled_models(target: Path) -> list[Model]:
     """Models that dbt compiled in a finished refresh, each after those that it reads.
 
     Args:
-        target: dbt's target folder.
+        target: dbt's target folder of the refresh.
     """
+    manifest = json.loads(ensure_manifest().read_text("utf-8"))
     nodes: dict[str, Any] = {
-        name: node
-        for name, node in json.loads((target / "manifest.json").read_text("utf-8"))["nodes"].items()
-        if node["resource_type"] == "model"
+        name: node for name, node in manifest["nodes"].items() if node["resource_type"] == "model"
     }
     above = {
         name: [read for read in node["depends_on"]["nodes"] if read in nodes]

@@ -92,18 +92,19 @@ def _refresh_tables() -> bool:
     """The refresh job without what comes after the tables."""
     import dagster as dg
 
-    from orchestration.definitions import defs
+    # The definitions that landing was run from: a refresh loads them once.
+    from orchestration.__main__ import _job
     from orchestration.environment import Environment
     from orchestration.lib.instance import open_instance
     from orchestration.resources.workspace import last_complete_day
 
+    job = _job("refresh")
     selection = dg.AssetSelection.all() - dg.AssetSelection.groups(*_NOT_TABLES)
-    job = dg.define_asset_job("refresh_tables", selection=selection)
-    definitions = dg.Definitions.merge(defs(), dg.Definitions(jobs=[job]))
     with open_instance() as instance:
-        result = definitions.resolve_job_def(job.name).execute_in_process(
+        result = job.execute_in_process(
             instance=instance,
             partition_key=last_complete_day(Environment.load()).isoformat(),
+            asset_selection=sorted(selection.resolve(job.asset_layer.asset_graph)),
             run_config={"loggers": {"console": {}}},
             raise_on_error=False,
         )

@@ -145,5 +145,5 @@ def _failures(instance: dg.DagsterInstance, run_id: str) -> list[str]:
             error = event.step_failure_data.error
             cause = error.cause if error and error.cause else error
             said = cause.message.strip().removeprefix(FAILURE) if cause else "failed"
-            found.append(f"{(event.step_key or str()).replace('__', '/')}: {said}")
+            found.append(f"{(event.step_key or '').replace('__', '/')}: {said}")
     return found

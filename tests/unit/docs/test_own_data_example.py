@@ -1,6 +1,7 @@
 """The example in "Bring your own data" is one that siyu accepts."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -43,7 +44,7 @@ def retailer(tmp_path) -> Retailer:
 @pytest.fixture
 def mapped(retailer) -> duckdb.DuckDBPyRelation:
     with duckdb.connect() as connection:
-        create_macros(connection, retailer.timezone)
+        create_macros(connection, retailer, datetime(2026, 7, 1, tzinfo=UTC))
         values = ", ".join(f"{value!r} AS {name}" for name, value in TILL_ROW.items())
         connection.execute(f"CREATE TABLE pos_orders AS SELECT {values}")
         yield connection.sql(load_mapping(retailer, "orders").text)
