@@ -1,0 +1,302 @@
+"""The whole job on the simulator's tiny retailer: it works, repeats, stops, and finds its way back.
+
+The runs are made once and in this order; each test looks at what was taken down after one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import dagster as dg
+import duckdb
+import pytest
+from canary import Canary, canaries, leaks
+from whole_job import Run, State, WholeJob, whole_job
+
+from siyu.contracts import contracts
+from siyu.ingestion import retract_batch
+from siyu.serving import Status, status
+from siyu.simulator import simulate
+
+PUBLISHED = (
+    "unified.dim_customer", "unified.customer_identifier", "unified.fct_order",
+    "marts.customer_360", "marts.customer_rfm", "marts.kpi_weekly", "marts.cohort_retention",
+    "features.customer_features", "features.customer_labels", "ml.customer_scores",
+)  # fmt: skip
+OPS = ("batch", "gate_result", "quarantine_summary", "run", "table_version")
+# Rows of another till's make: the codes of their states are none that the mapping knows.
+BAD_ROWS = 400
+
+
+@dataclass(frozen=True)
+class After:
+    """A run, and what there was after it."""
+
+    run: Run
+    state: State
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """A refresh on a bad batch, the runs that tried to go on without it, and the state of things.
+
+    Attributes:
+        refresh: The refresh.
+        attempts: Later runs of a single group, by group.
+        state: What there was after all of them.
+        status: What ``siyu status`` had to say.
+    """
+
+    refresh: Run
+    attempts: dict[str, Run]
+    state: State
+    status: Status
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeJob]:
+    home = tmp_path_factory.mktemp("home")
+    simulate(home / "demo" / "sources", "tiny")
+    with whole_job(home, "demo") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def landed(job: WholeJob) -> Run:
+    return job.run("land")
+
+
+@pytest.fixture(scope="module")
+def day(job: WholeJob, landed: Run) -> str:
+    assert landed.success, landed.failures
+    return job.last_complete_day()
+
+
+@pytest.fixture(scope="module")
+def first(job: WholeJob, day: str) -> After:
+    # Everything but the lake, which was just landed and judged.
+    run = job.run("rebuild", day)
+    assert run.success, (run.failures, run.failed_checks)
+    return After(run, job.state())
+
+
+@pytest.fixture(scope="module")
+def second(job: WholeJob, day: str, first: After) -> After:
+    return After(job.run("refresh", day), job.state())
+
+
+@pytest.fixture(scope="module")
+def blocked(job: WholeJob, day: str, second: After) -> Blocked:
+    pos = job.paths.root / "sources" / "pos"
+    duckdb.execute(
+        f"COPY (SELECT * REPLACE (order_no || '-X' AS order_no, '?' AS state) "
+        f"FROM read_parquet('{pos}/orders_*.parquet') LIMIT {BAD_ROWS}) "
+        f"TO '{pos}/orders_from_new_tills.parquet'"
+    )
+    refresh = job.run("refresh", day)
+    attempts = {
+        group: job.run("refresh", day, only=[group])
+        for group in ("staging", "unified", "marts", "features", "serving")
+    }
+    return Blocked(refresh, attempts, job.state(), status(job.paths))
+
+
+@pytest.fixture(scope="module")
+def recovered(job: WholeJob, day: str, blocked: Blocked) -> After:
+    (bad,) = (
+        manifest
+        for manifest in job.lake.manifests("orders")
+        if any("new_tills" in file.name for file in manifest.files)
+    )
+    retract_batch(job.environment.settings, bad.batch_id, datetime.now(UTC))
+    return After(job.run("refresh", day), job.state())
+
+
+# --- from files to a publication ---------------------------------------------------------------
+
+
+def test_every_step_runs_on_what_landed(first: After) -> None:
+    assert first.run.failures == {}
+    assert {"staging", "identity", "unified", "marts", "features"} < first.run.steps
+    assert {"models__churn", "ml__customer_scores", "serving__publication"} < first.run.steps
+
+
+def test_nothing_blocks_after_a_refresh(first: After) -> None:
+    assert first.state.blocks == {}
+
+
+@pytest.mark.parametrize("table", PUBLISHED)
+def test_a_table_is_published_with_rows(first: After, table: str) -> None:
+    rows, _ = first.state.published[table]
+    assert rows > 0
+
+
+def test_what_is_published_is_what_the_warehouse_holds(first: After) -> None:
+    assert first.state.published == first.state.tables
+
+
+@pytest.mark.usefixtures("first")
+def test_the_record_of_the_run_is_published_beside_the_tables(job: WholeJob) -> None:
+    with job.published() as connection:
+        for table in OPS:
+            (rows,) = connection.execute(f"SELECT count(*) FROM ops.{table}").fetchone() or (0,)
+            assert rows > 0, table
+
+
+@pytest.mark.usefixtures("first")
+def test_every_row_that_came_in_is_accounted_for(job: WholeJob) -> None:
+    with job.published() as connection:
+        counted = connection.execute(
+            "SELECT entity, sum(rows_in), sum(accepted + duplicates + quarantined + suppressed) "
+            "FROM ops.batch GROUP BY entity"
+        ).fetchall()
+    assert {entity for entity, _, _ in counted} == set(contracts())
+    for entity, came_in, accounted in counted:
+        assert came_in == accounted > 0, entity
+
+
+@pytest.mark.usefixtures("first")
+@pytest.mark.parametrize(
+    "table", [["features", "customer_features"], ["features", "customer_labels"],
+              ["ml", "customer_scores"]], ids="/".join,
+)  # fmt: skip
+def test_the_day_is_a_partition_that_dagster_knows(table: list[str], day: str) -> None:
+    with dg.DagsterInstance.get() as instance:
+        assert day in instance.get_materialized_partitions(dg.AssetKey(table))
+
+
+@pytest.mark.usefixtures("first")
+def test_the_days_that_training_learned_from_are_partitions_too(job: WholeJob, day: str) -> None:
+    with dg.DagsterInstance.get() as instance:
+        known = instance.get_materialized_partitions(dg.AssetKey(["features", "customer_features"]))
+    with job.published() as connection:
+        held = connection.execute(
+            "SELECT DISTINCT as_of_date FROM features.customer_features"
+        ).fetchall()
+    assert known == {as_of.isoformat() for (as_of,) in held}
+    assert known > {day}
+
+
+@pytest.mark.usefixtures("first")
+def test_scores_are_of_the_day_and_say_why(job: WholeJob, day: str) -> None:
+    with job.published() as connection:
+        scored = connection.execute(
+            "SELECT DISTINCT CAST(as_of_date AS VARCHAR), reason_1 IS NOT NULL "
+            "FROM ml.customer_scores"
+        ).fetchall()
+    assert scored == [(day, True)]
+
+
+# --- again -------------------------------------------------------------------------------------
+
+
+def test_a_refresh_of_the_same_files_lands_nothing(first: After, second: After) -> None:
+    assert second.run.success, second.run.failures
+    assert {"lake__orders", "serving__publication"} < second.run.steps
+    assert second.state.lake == first.state.lake
+
+
+def test_a_refresh_of_the_same_files_leaves_every_customer_their_id(
+    first: After, second: After
+) -> None:
+    assert second.state.identity == first.state.identity
+
+
+def test_a_refresh_of_the_same_files_changes_no_row_of_any_table(
+    first: After, second: After
+) -> None:
+    assert second.state.tables == first.state.tables
+
+
+# --- a bad batch -------------------------------------------------------------------------------
+
+
+def test_a_bad_batch_fails_its_gate_and_says_by_how_much(blocked: Blocked) -> None:
+    assert not blocked.refresh.success
+    assert "at most 2.00% of the rows that came in" in blocked.refresh.failed_checks["lake.orders"]
+
+
+def test_nothing_below_a_failed_gate_runs(blocked: Blocked) -> None:
+    below = {"staging", "identity", "unified", "marts", "features", "models__churn",
+             "ml__customer_scores", "serving__publication"}  # fmt: skip
+    assert not below & blocked.refresh.steps
+
+
+@pytest.mark.parametrize("group", ["staging", "unified", "marts", "features", "serving"])
+def test_a_later_run_of_only_what_is_below_is_refused_with_the_reason(
+    blocked: Blocked, group: str
+) -> None:
+    attempt = blocked.attempts[group]
+    assert not attempt.success
+    (said,) = attempt.failures.values()
+    assert "blocked by a gate: lake.orders: failed gx:quarantined_share" in said
+    assert "retract the batch" in said
+
+
+def test_the_last_publication_stays_up_untouched(second: After, blocked: Blocked) -> None:
+    assert blocked.state.publication == second.state.publication
+    assert blocked.state.published == second.state.published
+    assert blocked.state.tables == second.state.tables
+
+
+def test_status_names_the_block_and_what_to_do(blocked: Blocked) -> None:
+    (block,) = blocked.status.blocks
+    assert block.table == "lake.orders"
+    assert "gx:quarantined_share" in block.reason
+    assert "retract the batch" in block.remedy
+    assert blocked.status.last_runs[0]["status"] == "failed"
+    assert blocked.status.published is not None
+
+
+# --- the way back ------------------------------------------------------------------------------
+
+
+def test_retracting_the_batch_and_refreshing_is_the_way_back(
+    second: After, blocked: Blocked, recovered: After
+) -> None:
+    assert recovered.run.success, (recovered.run.failures, recovered.run.failed_checks)
+    assert recovered.state.blocks == {}
+    assert recovered.state.publication != blocked.state.publication
+
+
+def test_the_way_back_ends_where_it_began(second: After, recovered: After) -> None:
+    assert recovered.state.identity == second.state.identity
+    assert recovered.state.published == second.state.tables
+
+
+# --- privacy -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def watched(job: WholeJob) -> list[Canary]:
+    return canaries(job.paths.root / "sources")
+
+
+def test_the_search_finds_what_it_looks_for_where_it_is(
+    job: WholeJob, watched: list[Canary]
+) -> None:
+    found = leaks(job.paths.root / "sources", watched)
+    assert {canary.column for canary, _ in found} == {
+        "mobile", "name", "email", "birthday", "address",
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("recovered")
+def test_no_direct_identifier_is_anywhere_but_in_the_sources_and_the_vault(
+    job: WholeJob, watched: list[Canary]
+) -> None:
+    home = job.environment.settings.home
+    apart = (job.paths.root / "sources", job.paths.keys, job.paths.vault)
+    found = leaks(home, watched, apart)
+    assert sorted((canary.column, str(file.relative_to(home))) for canary, file in found) == []
+
+
+@pytest.mark.usefixtures("recovered")
+@pytest.mark.parametrize(
+    "place", ["demo/lake", "demo/quarantine", "demo/warehouse", "demo/serving", "demo/ops.sqlite3",
+              "demo/dagster", "mlflow"],
+)  # fmt: skip
+def test_every_place_that_is_searched_is_there(job: WholeJob, place: str) -> None:
+    assert (job.environment.settings.home / place).exists()
