@@ -10,6 +10,7 @@ from orchestration.lib.rebuild import REBUILDING
 from orchestration.lib.sources import source_files
 from orchestration.lib.training import ALWAYS
 from orchestration.resources.workspace import last_complete_day
+from siyu.lake import LakeError
 from siyu.retailer import RetailerError
 
 _LAKE = dg.AssetSelection.groups("lake")
@@ -94,8 +95,13 @@ def jobs() -> dg.Definitions:
         request_job=REFRESH,
         description="Refreshes as of the last complete day when a landing has succeeded",
     )
-    def refresh_after_landing(context: dg.RunStatusSensorContext) -> dg.RunRequest:
-        return _refresh(f"after {context.dagster_run.run_id}")
+    def refresh_after_landing(
+        context: dg.RunStatusSensorContext,
+    ) -> dg.RunRequest | dg.SkipReason:
+        try:
+            return _refresh(f"after {context.dagster_run.run_id}")
+        except LakeError as error:
+            return dg.SkipReason(str(error))
 
     @dg.schedule(
         job_name=LAND.name,
@@ -113,9 +119,8 @@ def jobs() -> dg.Definitions:
         description="Trains every Sunday night",
     )
     def weekly_training(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        day = last_complete_day(Environment.load())
         key = f"weekly {context.scheduled_execution_time.isoformat()}"
-        return dg.RunRequest(run_key=key, partition_key=day.isoformat())
+        return dg.RunRequest(run_key=key, partition_key=_default_day())
 
     return dg.Definitions(
         jobs=[LAND, REFRESH, TRAIN, SCORE, PUBLISH, REBUILD],
@@ -126,6 +131,9 @@ def jobs() -> dg.Definitions:
 
 def _refresh(run_key: str) -> dg.RunRequest:
     """A refresh of everything behind the lake, as of the last complete day."""
+    return dg.RunRequest(run_key=run_key, job_name=REFRESH.name, partition_key=_default_day())
+
+
+def _default_day() -> str:
     environment = Environment.load()
-    day = environment.settings.as_of or last_complete_day(environment)
-    return dg.RunRequest(run_key=run_key, job_name=REFRESH.name, partition_key=day.isoformat())
+    return (environment.settings.as_of or last_complete_day(environment)).isoformat()

@@ -189,13 +189,13 @@ def run_layer(
     everything = layer_tables(manifest, layer)
     chosen = [table for table in everything if asset_key(table) in context.selected_asset_keys]
     as_of = days[-1]
-    workspace.ledger.set_run_as_of(context.run_id, as_of)
+    workspace.ledger.set_run_as_of(context.run.run_id, as_of)
     register_lake(workspace.settings, workspace.retailer)
-    versions = _begin(workspace, chosen, context.run_id, days if versioned_by_day else [as_of])
+    versions = _begin(workspace, chosen, context.run.run_id, days if versioned_by_day else [as_of])
     run = run_dbt(
         workspace.settings,
         dbt_arguments(chosen, everything, layer, layer_tests(manifest, chosen, layer)),
-        dbt_vars(workspace.retailer, as_of, days, run_id=context.run_id),
+        dbt_vars(workspace.retailer, as_of, days, run_id=context.run.run_id),
     )
     nodes = {node.unique_id: node for node in run.results}
     rows = _row_counts(workspace, chosen)
@@ -204,7 +204,7 @@ def run_layer(
         for version in versions[table]:
             if _built(manifest, table, nodes):
                 workspace.ledger.end_write(table, version, rows.get(table))
-            workspace.ledger.record(table, version, DBT_GATE, results[table], context.run_id)
+            workspace.ledger.record(table, version, DBT_GATE, results[table], context.run.run_id)
     # In dbt's order: Dagster wants what is above first.
     for model in run.models:
         if model.table in chosen and _passed(model):

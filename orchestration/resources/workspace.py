@@ -37,7 +37,7 @@ class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]  # its type 
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Workspace]:
         """Hold the writer's lock for the run, and keep the run's record in the ledger."""
         self._environment = Environment.load()
-        instance, run = context.instance, context.dagster_run
+        instance, run = context.instance, context.run
         if instance is None or run is None:
             yield self
             return
@@ -49,11 +49,13 @@ class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]  # its type 
                 context.log.warning(f"run {dead} had died; marked as failed")
                 self.ledger.end_run(dead, "killed")
             self.ledger.begin_run(run.run_id, run.job_name)
-            yield self
-            failures = _failures(instance, run.run_id)
-            self.ledger.end_run(
-                run.run_id, "failed" if failures else "succeeded", "; ".join(failures) or None
-            )
+            try:
+                yield self
+            finally:
+                failures = _failures(instance, run.run_id)
+                self.ledger.end_run(
+                    run.run_id, "failed" if failures else "succeeded", "; ".join(failures) or None
+                )
 
     @property
     def settings(self) -> Settings:

@@ -56,14 +56,14 @@ def _entity_asset(contract: Contract) -> dg.AssetsDefinition:
                 workspace.settings,
                 workspace.retailer,
                 contract.entity,
-                context.run_id,
+                context.run.run_id,
                 datetime.now(UTC),
             )
         except LandingError as error:
             # What did land is in the lake; what did not is named. Nothing above goes on from here.
-            sync_lake_version(workspace, contract.entity, context.run_id)
+            sync_lake_version(workspace, contract.entity, context.run.run_id)
             raise dg.Failure(str(error), allow_retries=False) from None
-        sync_lake_version(workspace, contract.entity, context.run_id)
+        sync_lake_version(workspace, contract.entity, context.run.run_id)
         for report in reports:
             for warning in report.warnings:
                 context.log.warning(f"{report.entity} from {report.source}: {warning}")

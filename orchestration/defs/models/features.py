@@ -70,7 +70,7 @@ def features() -> dg.Definitions:
     def layer(
         context: dg.AssetExecutionContext, workspace: Workspace
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-        sync_lake_versions(workspace, context.run_id)
+        sync_lake_versions(workspace, context.run.run_id)
         days = feature_days(context, workspace)
         yield from run_layer(
             context, workspace, file, translator, LAYER, reads, days, versioned_by_day=True

@@ -74,7 +74,7 @@ def scores() -> dg.Definitions:
         context: dg.AssetExecutionContext, workspace: Workspace
     ) -> dg.MaterializeResult[Any]:
         days = workspace.days(context)
-        said = {day.isoformat(): _score(workspace, above, day, context.run_id) for day in days}
+        said = {day.isoformat(): _score(workspace, above, day, context.run.run_id) for day in days}
         outcomes = [outcome for found in said.values() for outcome in found]
         return dg.MaterializeResult(
             metadata={

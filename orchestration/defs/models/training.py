@@ -56,10 +56,10 @@ def _task_asset(name: TaskName) -> dg.AssetsDefinition:
         from ml.metrics_schema import METRICS_TABLE, metric_rows
         from ml.steps import train
 
-        outcome = train(workspace.settings, workspace.retailer, name, as_of, context.run_id)
+        outcome = train(workspace.settings, workspace.retailer, name, as_of, context.run.run_id)
         workspace.warehouse.replace(
             METRICS_TABLE,
-            metric_rows(outcome, context.run_id),
+            metric_rows(outcome, context.run.run_id),
             where={"task": name, "as_of_date": as_of},
         )
         return dg.MaterializeResult(metadata=_metadata(outcome))

@@ -64,10 +64,10 @@ def publication() -> dg.Definitions:
                 "batch": workspace.lake.batches(),
                 "quarantine_summary": workspace.lake.quarantine_summary(),
             },
-            context.run_id,
+            context.run.run_id,
             as_of,
         )
-        ledger.record_publication(context.run_id, as_of, made.folder)
+        ledger.record_publication(context.run.run_id, as_of, made.folder)
         removed = prune(workspace.paths, KEEP, time.time())
         return dg.MaterializeResult(
             metadata={

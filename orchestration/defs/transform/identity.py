@@ -64,7 +64,7 @@ def identity() -> dg.Definitions:
         context: dg.AssetExecutionContext, workspace: Workspace
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         require_passed(workspace, above)
-        ledger, run_id = workspace.ledger, context.run_id
+        ledger, run_id = workspace.ledger, context.run.run_id
         versions = {table: ledger.begin_write(table, run_id, [GATE]) for table in WRITES}
         decided = _decide(workspace, run_id)
         changed = IdentityStore(workspace.paths).write(decided)

@@ -29,7 +29,7 @@ def _layer(name: str, translator: Translator, first: bool = False) -> dg.AssetsD
     def layer(
         context: dg.AssetExecutionContext, workspace: Workspace
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-        sync_lake_versions(workspace, context.run_id)
+        sync_lake_versions(workspace, context.run.run_id)
         if first:
             drop_warehouse_when_rebuilding(workspace.paths, context.run.tags)
         yield from run_layer(

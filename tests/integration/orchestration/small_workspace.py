@@ -37,7 +37,7 @@ def small_definitions(
 
     @dg.asset(key=asset_key(STAFF))
     def staff(context: dg.AssetExecutionContext, workspace: Workspace) -> None:
-        version = workspace.ledger.begin_write(STAFF, context.run_id, [GATE])
+        version = workspace.ledger.begin_write(STAFF, context.run.run_id, [GATE])
         with duckdb.connect() as connection:
             workspace.warehouse.replace(STAFF, connection.execute(rows()).to_arrow_table())
         workspace.ledger.end_write(STAFF, version, 5)
