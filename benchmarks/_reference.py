@@ -133,12 +133,14 @@ class Script:
         location = source.location.replace("${SIYU_HOME}", str(self._settings.home))
         declared = source.columns or (_header(Path(location)) if source.format == "csv" else {})
         columns = ", ".join(f"'{column}': '{kind}'" for column, kind in declared.items())
+        # DuckDB samples JSON also when its columns are given: seconds, at every look at the view.
+        unsampled = "maximum_sample_files = 1, sample_size = 1, filename = true"
         reader = {
             "parquet": f"read_parquet('{location}', filename = true, file_row_number = true)",
             "csv": f"read_csv('{location}', columns = {{{columns}}}, header = true, "
             "auto_detect = false, filename = true)",
-            "jsonl": f"read_ndjson('{location}', columns = {{{columns}}}, filename = true)",
-            "json": f"read_json('{location}', columns = {{{columns}}}, filename = true)",
+            "jsonl": f"read_ndjson('{location}', columns = {{{columns}}}, {unsampled})",
+            "json": f"read_json('{location}', columns = {{{columns}}}, {unsampled})",
         }[source.format]
         row = "file_row_number" if source.format == "parquet" else "row_number() OVER ()"
         return f"SELECT *, '{name}/' || filename AS _file, {row} AS _row FROM {reader}"
