@@ -14,7 +14,7 @@ import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -347,8 +347,3 @@ def _result(row: sqlite3.Row) -> GateResult:
 
 def _iso(day: date | None) -> str | None:
     return None if day is None else day.isoformat()
-
-
-def result_metadata(result: GateResult) -> dict[str, Any]:
-    """A result as plain values, for whoever shows it."""
-    return asdict(result)
