@@ -104,7 +104,8 @@ def dictionary(models: Path = MODELS) -> str:
 def read_models(folder: Path = MODELS) -> list[Model]:
     """Every described table of the layers that are read by people, by layer and name.
 
-    A model without columns is a step inside another's query (ephemeral), and no table.
+    A model without columns is a step inside another's query (ephemeral), and no table; one whose
+    meta says ``working`` is a table that nobody reads.
 
     Args:
         folder: Folder of dbt models, one folder per layer.
@@ -125,6 +126,8 @@ def read_models(folder: Path = MODELS) -> list[Model]:
 def _read(layer: str, file: Path) -> Iterator[Model]:
     said = yaml.safe_load(file.read_text("utf-8")) or {}
     for model in said.get("models", []):
+        if _meta(model).get("working"):
+            continue
         where = f"{file.name}: {model['name']}"
         yield Model(
             layer=layer,
@@ -152,10 +155,14 @@ def _said(node: Mapping[str, Any], field: str, where: str) -> str:
 
 def _zh(node: Mapping[str, Any], where: str) -> str:
     """The Chinese description, which dbt has no field for."""
-    meta = (node.get("config") or {}).get("meta") or {}
-    if not meta.get("zh"):
+    zh = _meta(node).get("zh")
+    if not zh:
         raise DictionaryError(f"{where}: give it a Chinese description in config.meta.zh")
-    return str(meta["zh"]).strip()
+    return str(zh).strip()
+
+
+def _meta(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (node.get("config") or {}).get("meta") or {}
 
 
 def _entity(contract: Contract) -> str:

@@ -89,7 +89,9 @@ class Translator(DagsterDbtTranslator):
     def get_partitions_def(
         self, dbt_resource_props: Mapping[str, Any]
     ) -> dg.PartitionsDefinition[Any] | None:
-        """As-of days, for the layers that are kept by them."""
+        """As-of days, for the layers that are kept by them; a working table holds one run's."""
+        if _is_working(dbt_resource_props):
+            return None
         return self._partitions.get(dbt_resource_props["schema"])
 
 
@@ -122,6 +124,22 @@ def layer_tables(manifest: Mapping[str, Any], layer: str) -> tuple[str, ...]:
             and node["config"]["materialized"] != "ephemeral"
         )
     )
+
+
+def working_tables(manifest: Mapping[str, Any]) -> frozenset[str]:
+    """``schema.table`` of every model that is a step on the way to others (``meta: working``).
+
+    It holds the days of the last run only, is not published, and is built with whatever reads it.
+    """
+    return frozenset(
+        f"{node['schema']}.{node['name']}"
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and _is_working(node)
+    )
+
+
+def _is_working(node: Mapping[str, Any]) -> bool:
+    return bool(node.get("config", {}).get("meta", {}).get("working"))
 
 
 # Layers in the order they are built; a test belongs to the last of the layers that it reads.
@@ -191,10 +209,25 @@ def run_layer(
     as_of = days[-1]
     workspace.ledger.set_run_as_of(context.run.run_id, as_of)
     register_lake(workspace.settings, workspace.retailer)
-    versions = _begin(workspace, chosen, context.run.run_id, days if versioned_by_day else [as_of])
+    working = working_tables(manifest)
+    versions = {
+        table: _begin(
+            workspace,
+            table,
+            context.run.run_id,
+            days if versioned_by_day and table not in working else [as_of],
+        )
+        for table in chosen
+    }
     run = run_dbt(
         workspace.settings,
-        dbt_arguments(chosen, everything, layer, layer_tests(manifest, chosen, layer)),
+        # Working tables hold other days unless this run makes them too.
+        dbt_arguments(
+            sorted({*chosen, *working.intersection(everything)}),
+            everything,
+            layer,
+            layer_tests(manifest, chosen, layer),
+        ),
         dbt_vars(workspace.retailer, as_of, days, run_id=context.run.run_id),
     )
     nodes = {node.unique_id: node for node in run.results}
@@ -233,17 +266,12 @@ def _passed(node: NodeResult) -> bool:
     return node.status in ("success", "pass")
 
 
-def _begin(
-    workspace: Workspace, tables: Sequence[str], run_id: str, days: Sequence[date]
-) -> dict[str, list[str]]:
-    """Versions begun, by table; from here on each table blocks what reads it."""
-    return {
-        table: [
-            workspace.ledger.begin_write(table, run_id, _gates(table, workspace), as_of=day)
-            for day in days
-        ]
-        for table in tables
-    }
+def _begin(workspace: Workspace, table: str, run_id: str, days: Sequence[date]) -> list[str]:
+    """Versions of a table begun, one for each day; from here on it blocks what reads it."""
+    return [
+        workspace.ledger.begin_write(table, run_id, _gates(table, workspace), as_of=day)
+        for day in days
+    ]
 
 
 def _gates(table: str, workspace: Workspace) -> list[str]:

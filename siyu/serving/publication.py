@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,7 +19,6 @@ import pyarrow as pa
 from siyu.paths import Paths
 from siyu.warehouse import Warehouse
 
-PUBLISHED_SCHEMAS = ("unified", "marts", "features", "ml")
 # DuckDB 1.0 and later read it, which is what BI drivers carry.
 STORAGE_VERSION = "v1.0.0"
 FILE_NAME = "siyu.duckdb"
@@ -54,29 +53,31 @@ class Publication:
 def publish(
     paths: Paths,
     warehouse: Warehouse,
+    tables: Sequence[str],
     texts: Mapping[str, TableText],
     ops: Mapping[str, pa.Table],
     run_id: str,
     as_of: date,
 ) -> Publication:
-    """Copy the warehouse's published schemas into a new folder and make it current.
+    """Copy tables of the warehouse into a new folder and make it current.
 
     Args:
         paths: The retailer's places.
         warehouse: Where the tables are.
+        tables: ``schema.table`` of each.
         texts: Meaning of each ``schema.table``, written as comments.
         ops: Tables for the ``ops`` schema, by name.
         run_id: Names the folder; a second attempt of the same run replaces the first.
         as_of: The day the tables speak of.
 
     Raises:
-        PublicationError: nothing to publish, or the copy differs from the warehouse.
+        PublicationError: a table is missing, or its copy differs from the warehouse.
     """
     folder = paths.serving / f"{as_of.isoformat()}_{run_id[:8]}"
     partial = paths.serving / f".{folder.name}.{uuid.uuid4().hex[:8]}.partial"
     (partial / "parquet").mkdir(parents=True)
     try:
-        rows = _write(partial, warehouse, texts, ops)
+        rows = _write(partial, warehouse, tables, texts, ops)
         if folder.exists():
             # Whoever has it open keeps it; the name must be free for the new one.
             folder.rename(paths.serving / f".{folder.name}.{uuid.uuid4().hex[:8]}.old")
@@ -92,24 +93,20 @@ def publish(
 def _write(
     folder: Path,
     warehouse: Warehouse,
+    tables: Sequence[str],
     texts: Mapping[str, TableText],
     ops: Mapping[str, pa.Table],
 ) -> dict[str, int]:
+    if missing := sorted(set(tables) - warehouse.tables()):
+        raise PublicationError(
+            f"the warehouse does not hold {', '.join(missing)}; run the refresh job"
+        )
     with warehouse.connect() as connection:
-        tables = [
-            f"{schema}.{name}"
-            for schema, name in connection.execute(
-                "SELECT table_schema, table_name FROM information_schema.tables "
-                "WHERE table_schema IN (SELECT unnest(?)) ORDER BY ALL",
-                [list(PUBLISHED_SCHEMAS)],
-            ).fetchall()
-        ]
-        if not tables:
-            raise PublicationError("the warehouse holds no table to publish; run the refresh job")
+        connection.execute("SET enable_progress_bar = false")
         connection.execute(
             f"ATTACH '{folder / FILE_NAME}' AS target (STORAGE_VERSION '{STORAGE_VERSION}')"
         )
-        for schema in (*PUBLISHED_SCHEMAS, "ops"):
+        for schema in sorted({*(table.partition(".")[0] for table in tables), "ops"}):
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS target.{schema}")
         rows = {table: _copy(connection, table, table, folder) for table in tables}
         for name, content in ops.items():

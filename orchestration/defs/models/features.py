@@ -14,8 +14,8 @@ from dagster_dbt import dbt_assets
 
 from expectations.catalog import judged_tables
 from orchestration.environment import Environment
-from orchestration.lib.dbt import Translator, run_layer
-from orchestration.lib.gates import gate_checks
+from orchestration.lib.dbt import Translator, read_manifest, run_layer, working_tables
+from orchestration.lib.gates import gate_checks, table_name
 from orchestration.lib.lake import sync_lake_versions
 from orchestration.lib.training import configured_tasks, is_due, model_key
 from orchestration.lib.upstream import tables_above
@@ -58,13 +58,13 @@ def features() -> dg.Definitions:
     partitions = environment.as_of_partitions()
     translator = Translator(environment.settings.engine, {LAYER: partitions})
     reads = tables_above(LAYER)
+    working = working_tables(read_manifest(file))
 
     @dbt_assets(
         manifest=file,
         select=f"tag:{LAYER}",
         dagster_dbt_translator=translator,
         name=LAYER,
-        partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def layer(
@@ -76,7 +76,8 @@ def features() -> dg.Definitions:
             context, workspace, file, translator, LAYER, reads, days, versioned_by_day=True
         )
         own = set(workspace.days(context))
-        for key in sorted(context.selected_asset_keys):
+        by_day = {key for key in context.selected_asset_keys if table_name(key) not in working}
+        for key in sorted(by_day):
             for day in days:
                 if day not in own:
                     context.log_event(

@@ -6,8 +6,9 @@ from typing import Any
 
 import dagster as dg
 
+from ml.metrics_schema import METRICS_TABLE
 from orchestration.environment import OWNERS
-from orchestration.lib.dbt import layer_tables, read_manifest
+from orchestration.lib.dbt import layer_tables, read_manifest, working_tables
 from orchestration.lib.gates import require_passed
 from orchestration.lib.texts import table_texts
 from orchestration.lib.upstream import tables_above
@@ -22,10 +23,12 @@ KEY = dg.AssetKey(["serving", "publication"])
 
 
 def published_tables() -> tuple[str, ...]:
-    """Tables that must have passed before anything is published."""
+    """What people read: every table of these layers that is more than a step on the way."""
     manifest = read_manifest(ensure_manifest())
+    working = working_tables(manifest)
     layers = (layer_tables(manifest, layer) for layer in ("unified", "marts", "features"))
-    return (*(table for layer in layers for table in layer), "ml.customer_scores")
+    kept = (table for layer in layers for table in layer if table not in working)
+    return (*kept, "ml.customer_scores")
 
 
 @dg.definitions
@@ -56,6 +59,8 @@ def publication() -> dg.Definitions:
         made = publish(
             workspace.paths,
             workspace.warehouse,
+            # Metrics are there once a model has been trained.
+            [*reads, *({METRICS_TABLE} & workspace.warehouse.tables())],
             table_texts(),
             {
                 "table_version": ledger.arrow("table_version"),

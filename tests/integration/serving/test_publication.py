@@ -21,6 +21,7 @@ from siyu.warehouse import Warehouse
 
 DAY = date(2026, 6, 30)
 TEXTS = {"marts.kpi": TableText("Figures a week", "每周指标", {"orders": ("Orders", "订单数")})}
+TABLES = ["marts.kpi"]
 OPS = {"gate_result": pa.table({"table_name": ["marts.kpi"]})}
 
 
@@ -45,15 +46,15 @@ def _orders(paths: Paths) -> int:
     return int(row[0])
 
 
-def test_a_publication_holds_the_published_layers_and_ops_but_not_staging(paths: Paths) -> None:
-    found = publish(paths, _fill(paths, 7), TEXTS, OPS, "run1", DAY)
+def test_a_publication_holds_the_tables_asked_for_and_ops_and_nothing_else(paths: Paths) -> None:
+    found = publish(paths, _fill(paths, 7), TABLES, TEXTS, OPS, "run1", DAY)
     assert found.rows == {"marts.kpi": 1, "ops.gate_result": 1}
     assert _orders(paths) == 7
     assert (paths.serving / "current" / "parquet" / "marts" / "kpi.parquet").is_file()
 
 
 def test_tables_and_columns_carry_comments_in_both_languages(paths: Paths) -> None:
-    publish(paths, _fill(paths, 7), TEXTS, OPS, "run1", DAY)
+    publish(paths, _fill(paths, 7), TABLES, TEXTS, OPS, "run1", DAY)
     with duckdb.connect(str(paths.serving / "current" / "siyu.duckdb"), read_only=True) as file:
         table = file.execute("SELECT comment FROM duckdb_tables() WHERE table_name = 'kpi'")
         assert table.fetchall() == [("Figures a week | 每周指标",)]
@@ -62,7 +63,7 @@ def test_tables_and_columns_carry_comments_in_both_languages(paths: Paths) -> No
 
 
 def test_the_file_is_in_a_storage_version_that_old_clients_read(paths: Paths) -> None:
-    publish(paths, _fill(paths, 7), TEXTS, OPS, "run1", DAY)
+    publish(paths, _fill(paths, 7), TABLES, TEXTS, OPS, "run1", DAY)
     header = (paths.serving / "current" / "siyu.duckdb").read_bytes()[8:20]
     # Bytes 12..20 of a DuckDB file are the storage version; 64 is that of DuckDB 0.9 to 1.1.
     assert int.from_bytes(header[4:12], "little") == 64
@@ -71,31 +72,31 @@ def test_the_file_is_in_a_storage_version_that_old_clients_read(paths: Paths) ->
 def test_a_copy_that_lost_rows_is_not_published(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish(paths, _fill(paths, 7), TEXTS, OPS, "run1", DAY)
+    publish(paths, _fill(paths, 7), TABLES, TEXTS, OPS, "run1", DAY)
     counts = iter([5, 4, 5])
     monkeypatch.setattr(publication_module, "_count", lambda *_: next(counts))
     with pytest.raises(PublicationError, match=r"marts\.kpi: the warehouse has 5 rows, the copy 4"):
-        publish(paths, _fill(paths, 8), TEXTS, OPS, "run2", DAY)
+        publish(paths, _fill(paths, 8), TABLES, TEXTS, OPS, "run2", DAY)
     assert _orders(paths) == 7
     assert [path.name for path in paths.serving.glob(".*")] == []
 
 
-def test_an_empty_warehouse_is_not_published(paths: Paths) -> None:
+def test_a_warehouse_that_lacks_a_table_is_not_published(paths: Paths) -> None:
     Warehouse(paths).replace("staging.stg_orders", pa.table({"order_id": ["1"]}))
-    with pytest.raises(PublicationError, match="no table to publish"):
-        publish(paths, Warehouse(paths), TEXTS, OPS, "run1", DAY)
+    with pytest.raises(PublicationError, match=r"does not hold marts\.kpi; run the refresh"):
+        publish(paths, Warehouse(paths), TABLES, TEXTS, OPS, "run1", DAY)
 
 
 def test_the_same_run_again_replaces_its_publication(paths: Paths) -> None:
-    publish(paths, _fill(paths, 7), TEXTS, OPS, "run1", DAY)
-    publish(paths, _fill(paths, 8), TEXTS, OPS, "run1", DAY)
+    publish(paths, _fill(paths, 7), TABLES, TEXTS, OPS, "run1", DAY)
+    publish(paths, _fill(paths, 8), TABLES, TEXTS, OPS, "run1", DAY)
     assert _orders(paths) == 8
     assert len([path for path in paths.serving.iterdir() if not path.is_symlink()]) == 1
 
 
 def test_old_publications_are_pruned_but_never_the_current_one(paths: Paths) -> None:
-    old = publish(paths, _fill(paths, 7), TEXTS, OPS, "run1", DAY).folder
-    current = publish(paths, _fill(paths, 8), TEXTS, OPS, "run2", DAY).folder
+    old = publish(paths, _fill(paths, 7), TABLES, TEXTS, OPS, "run1", DAY).folder
+    current = publish(paths, _fill(paths, 8), TABLES, TEXTS, OPS, "run2", DAY).folder
     for folder in (old, current):
         os.utime(folder, (0, 0))
     assert prune(paths, timedelta(days=30), now=timedelta(days=31).total_seconds()) == [old]
@@ -119,7 +120,7 @@ _READER = textwrap.dedent(
 
 
 def test_a_reader_that_loops_during_publications_never_fails(paths: Paths, tmp_path: Path) -> None:
-    publish(paths, _fill(paths, 0), TEXTS, OPS, "run0", DAY)
+    publish(paths, _fill(paths, 0), TABLES, TEXTS, OPS, "run0", DAY)
     stop = tmp_path / "stop"
     link = paths.serving / "current" / "siyu.duckdb"
     with subprocess.Popen(
@@ -131,7 +132,7 @@ def test_a_reader_that_loops_during_publications_never_fails(paths: Paths, tmp_p
         assert reader.stdout is not None
         reader.stdout.readline()
         for i in range(1, 9):
-            publish(paths, _fill(paths, i), TEXTS, OPS, f"run{i}", DAY)
+            publish(paths, _fill(paths, i), TABLES, TEXTS, OPS, f"run{i}", DAY)
         stop.touch()
         out, err = reader.communicate(timeout=60)
     assert reader.returncode == 0, err

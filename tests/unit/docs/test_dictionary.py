@@ -55,6 +55,11 @@ def test_a_model_is_shown_with_both_languages(tmp_path):
     assert "| `visit_id` | string | Visit \\| number | 到店编号 |" in page
 
 
+def test_a_working_table_is_not_shown(tmp_path):
+    page = dictionary(_models(tmp_path, DESCRIBED.replace("zh: 到店}", "zh: 到店, working: true}")))
+    assert "fct_visit" not in page
+
+
 def test_a_model_without_columns_is_no_table(tmp_path):
     step = DESCRIBED.replace("fct_visit", "visit_step").partition("    columns:")[0]
     folder = _models(tmp_path, DESCRIBED + step.partition("models:\n")[2])

@@ -115,6 +115,11 @@ def test_only_features_are_kept_by_day() -> None:
     assert TRANSLATOR.get_partitions_def(_node("marts", "kpi_weekly")) is None
 
 
+def test_a_working_table_is_not_kept_by_day() -> None:
+    node = _node("features", "feature_date", config={"meta": {"working": True}})
+    assert TRANSLATOR.get_partitions_def(node) is None
+
+
 @pytest.mark.parametrize(
     ("test", "said"),
     [
