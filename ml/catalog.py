@@ -5,12 +5,15 @@ described beside its SQL, and the names of the few columns that models know by n
 the values of features (``ml.dataset``) or putting reasons together (``ml.reasons``).
 
 A feature's ``meta`` has ``group`` (features that say much the same, such as all windows of
-recency), ``reason_en`` and ``reason_zh``: sentences with ``{value}`` in them, such as
-``No purchase for {value:.0f} days``.
+recency); ``label_en`` and ``label_zh``, a few words for a chart; ``reason_en`` and ``reason_zh``,
+sentences with ``{value}`` in them, where ``{s}`` is the plural's ending: ``Last bought {value:.0f}
+day{s} ago``; and, where an empty value says something about the customer, ``unknown_en`` and
+``unknown_zh``, that sentence.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,10 +44,12 @@ class Feature:
     Attributes:
         name: Column of ``features.customer_features``.
         group: Features of one group count as one reason.
-        reason_en: English sentence with ``{value}``.
+        reason_en: English sentence with ``{value}``, and ``{s}`` where one is not like many.
         reason_zh: Chinese sentence with ``{value}``.
-        en: What the column holds, in English; said where its value is not known.
+        en: Label, in English.
         zh: The same in Chinese.
+        unknown_en: English sentence for an empty value; by default that the label is not known.
+        unknown_zh: The same in Chinese.
     """
 
     name: str
@@ -53,6 +58,8 @@ class Feature:
     reason_zh: str
     en: str
     zh: str
+    unknown_en: str = ""
+    unknown_zh: str = ""
 
     @staticmethod
     def undescribed(name: str) -> Feature:
@@ -60,6 +67,18 @@ class Feature:
         return Feature(
             name, name, f"{name} is {{value:.4g}}", f"{name} 为 {{value:.4g}}", name, name
         )
+
+    def say_en(self, value: float) -> str:
+        """The value as an English sentence; NaN is said to be unknown."""
+        if math.isnan(value):
+            return self.unknown_en or f"{self.en}: not known"
+        return self.reason_en.format(value=value, s="" if round(value) == 1 else "s")
+
+    def say_zh(self, value: float) -> str:
+        """The value as a Chinese sentence; NaN is said to be unknown."""
+        if math.isnan(value):
+            return self.unknown_zh or f"{self.zh}：未知"
+        return self.reason_zh.format(value=value)
 
     def as_dict(self) -> dict[str, str]:
         """Plain values, to be kept with a model."""
@@ -108,14 +127,17 @@ def _feature(column: Mapping[str, Any], file: Path) -> Feature | None:
         group=str(meta["group"]),
         reason_en=str(meta.get("reason_en", plain.reason_en)),
         reason_zh=str(meta.get("reason_zh", plain.reason_zh)),
-        en=str(column.get("description", name)),
-        zh=str(meta.get("zh", name)),
+        en=str(meta.get("label_en", name)),
+        zh=str(meta.get("label_zh", name)),
+        unknown_en=str(meta.get("unknown_en", "")),
+        unknown_zh=str(meta.get("unknown_zh", "")),
     )
-    for sentence in (feature.reason_en, feature.reason_zh):
+    for field, say in (("reason_en", feature.say_en), ("reason_zh", feature.say_zh)):
         try:
-            sentence.format(value=1.0)
+            say(1.0)
         except (KeyError, IndexError, ValueError) as error:
             raise CatalogError(
-                f"{file}: {name}: {sentence!r} must be a sentence with only {{value}} in it: {error}"
+                f"{file}: {name}: {field} {meta[field]!r} must be a sentence with {{value}} in it, "
+                f"and at most {{s}} besides in English: {error}"
             ) from error
     return feature

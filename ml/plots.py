@@ -81,9 +81,7 @@ def importance_figure(contributions: Floats, features: Sequence[Feature]) -> Fig
     strength = np.abs(contributions).mean(axis=0)
     order = np.argsort(strength)[-IMPORTANT:]
     figure, axes = _figure("What moves the score", "mean |contribution| to the log-odds", "")
-    axes.barh(
-        [f"{features[place].name} ({features[place].group})" for place in order], strength[order]
-    )
+    axes.barh([features[place].en for place in order], strength[order])
     axes.tick_params(axis="y", labelsize=7)
     return figure
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -98,7 +99,10 @@ def _speakers(
 
 
 def _say(
-    matrix: Floats, spoken: npt.NDArray[np.intp], features: Sequence[Feature], language: str
+    matrix: Floats,
+    spoken: npt.NDArray[np.intp],
+    features: Sequence[Feature],
+    language: Literal["en", "zh"],
 ) -> pa.Array:
     """Each row's sentence, made once for each distinct value."""
     sentences: list[str] = []
@@ -110,22 +114,16 @@ def _say(
         # Four digits are all that a sentence shows; rounding makes distinct values few.
         values, inverse = np.unique(_rounded(matrix[rows, place]), return_inverse=True)
         index[rows] = len(sentences) + inverse
-        sentences += [_sentence(feature, float(value), language) for value in values]
+        say = feature.say_en if language == "en" else feature.say_zh
+        sentences += [say(float(value)) for value in values]
     indices = pa.array(index, mask=index < 0)
     said = pa.DictionaryArray.from_arrays(indices, pa.array(sentences, pa.string()))
     return said.cast(pa.string())
 
 
-def _sentence(feature: Feature, value: float, language: str) -> str:
-    template = feature.reason_en if language == "en" else feature.reason_zh
-    if not np.isnan(value):
-        return template.format(value=value)
-    return f"Not known: {feature.en}" if language == "en" else f"未知：{feature.zh}"
-
-
 def _rounded(values: Floats) -> Floats:
-    """Values to two decimals; money and days are never said more finely."""
-    return np.round(values, 2)
+    """Values to two decimals; money and days are never said more finely, nor is a zero signed."""
+    return np.round(values, 2) + 0.0
 
 
 def _none(rows: int) -> Reasons:

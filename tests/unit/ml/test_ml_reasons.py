@@ -59,8 +59,27 @@ def test_a_known_value_speaks_before_an_unknown_one() -> None:
     matrix = np.array([[30.0, np.nan, 1.0, np.nan]])
     first, _, third = top_reasons(matrix, np.array([[-0.1, -0.9, 0.2, 0.15]]), FEATURES)
     assert first.en.to_pylist() == ["No purchase for 30 days"]
-    assert third.en.to_pylist() == ["Not known: Carts in 30 days"]
-    assert third.zh.to_pylist() == ["未知：加购次数"]
+    assert third.en.to_pylist() == ["Carts in 30 days: not known"]
+    assert third.zh.to_pylist() == ["加购次数：未知"]
+
+
+def test_an_empty_value_that_means_something_is_said_by_what_it_means() -> None:
+    gap = Feature(
+        "gap", "rhythm", "{value}", "{value}", "Gap", "间隔", "Has bought only once", "仅购买一次"
+    )
+    found, *_ = top_reasons(np.array([[np.nan]]), np.array([[0.4]]), [gap])
+    assert found.en.to_pylist() == ["Has bought only once"]
+    assert found.zh.to_pylist() == ["仅购买一次"]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.0, "0 days"), (-0.001, "0 days"), (1.0, "1 day"), (1.2, "1 day"), (30.0, "30 days")],
+)
+def test_one_is_not_said_in_the_plural(value: float, said: str) -> None:
+    age = Feature("age", "age", "{value:.0f} day{s}", "{value:.0f} 天", "Age", "天数")
+    found, *_ = top_reasons(np.array([[value]]), np.array([[0.4]]), [age])
+    assert found.en.to_pylist() == [said]
 
 
 def test_a_group_that_adds_nothing_is_no_reason() -> None:

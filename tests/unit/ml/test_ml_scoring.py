@@ -108,7 +108,8 @@ models:
       - name: recency_days
         description: Days since the last order
         config:
-          meta: {group: recency, reason_en: "No purchase for {value:.0f} days", reason_zh: "%s", zh: 天数}
+          meta: {group: recency, reason_en: "No purchase for {value:.0f} days", reason_zh: "%s", zh: 天数,
+                 label_en: Silence, label_zh: 沉默天数, unknown_en: Never bought}
       - name: customer_id
   - name: customer_labels
     columns: [{name: other, meta: {group: none}}]
@@ -120,12 +121,29 @@ def test_features_are_described_by_the_meta_beside_their_sql(tmp_path: Path) -> 
     catalog = read_catalog(tmp_path)
     assert list(catalog) == ["recency_days"]
     known, unknown = describe(["recency_days", "likes"], catalog)
-    assert (known.en, known.zh) == ("Days since the last order", "天数")
+    assert (known.en, known.zh) == ("Silence", "沉默天数")
+    assert (known.say_en(float("nan")), known.say_zh(float("nan"))) == (
+        "Never bought",
+        "沉默天数：未知",
+    )
     assert known.reason_zh.format(value=12.0) == "12 天未购买"
     assert (unknown.group, unknown.reason_en.format(value=2.0)) == ("likes", "likes is 2")
 
 
 def test_a_sentence_with_an_unknown_blank_is_refused_by_file_and_column(tmp_path: Path) -> None:
     (tmp_path / "_features.yml").write_text(YAML % "{days} 天", "utf-8")
-    with pytest.raises(CatalogError, match=r"_features\.yml: recency_days: '{days} 天'"):
+    with pytest.raises(CatalogError, match=r"_features\.yml: recency_days: reason_zh '{days} 天'"):
         read_catalog(tmp_path)
+
+
+def test_every_feature_of_the_project_has_a_label_of_its_own_and_speaks_both_languages() -> None:
+    features = read_catalog().values()
+    assert len(features) > 50
+    for labels in ([f.en for f in features], [f.zh for f in features]):
+        assert len(set(labels)) == len(labels)
+    for feature in features:
+        assert feature.en != feature.name
+        assert len(feature.en) <= 60
+        assert not feature.zh.isascii()
+        for value in (0.0, 1.0, 2.5, float("nan")):
+            assert all("{" not in said for said in (feature.say_en(value), feature.say_zh(value)))
