@@ -36,6 +36,11 @@ class Paths:
         return self.root / "lake"
 
     @property
+    def raw(self) -> Path:
+        """What was pulled from other systems, as it came: one folder of sealed files per input."""
+        return self.root / "raw"
+
+    @property
     def quarantine(self) -> Path:
         """Delta table of rejected rows, their payloads sealed."""
         return self.root / "quarantine"

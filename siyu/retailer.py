@@ -24,6 +24,7 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from siyu.config import Settings
@@ -33,6 +34,8 @@ from siyu.contracts import contracts
 class RetailerError(Exception):
     """A retailer's folder cannot be used; the message says which file, what, and what to do."""
 
+
+VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 # Inputs are tables in the mappings and folders in the lake, so their names must be plain.
 InputName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -54,13 +57,116 @@ class Namespace(_Data):
     cap: int | None = None
 
 
-class Input(_Data):
-    """Where one source's files lie and how to read them.
+class _Connection(_Data):
+    """A system that is asked over the network; every text may hold ``${VAR}``."""
+
+    timeout_seconds: float = Field(default=30, gt=0)
+    en: str = ""
+
+
+class PostgresConnection(_Connection):
+    """A PostgreSQL database.
 
     Attributes:
-        connector: How to reach it.
+        dsn: A libpq URI, such as ``postgresql://reader:${ERP_PASSWORD}@db:5432/erp``.
+    """
+
+    type: Literal["postgres"]
+    dsn: str
+
+
+class WecomConnection(_Connection):
+    """A WeCom corporation's API.
+
+    Attributes:
+        base_url: Where the API answers.
+        corp_id: The corporation.
+        secret: Secret of the app that may read customer contacts.
+        callback_token: Signs callbacks, where they are received.
+        callback_key: Encrypts callbacks (EncodingAESKey).
+    """
+
+    type: Literal["wecom"]
+    base_url: str = "https://qyapi.weixin.qq.com"
+    corp_id: str
+    secret: str
+    callback_token: str = ""
+    callback_key: str = ""
+
+
+class MallConnection(_Connection):
+    """An online mall with a Youzan-like trade API.
+
+    Attributes:
+        base_url: Where the API answers.
+        client_id: The app.
+        client_secret: Its secret.
+        shop_id: The shop that grants access (``grant_id``).
+    """
+
+    type: Literal["mall"]
+    base_url: str = "https://open.youzanyun.com"
+    client_id: str
+    client_secret: str
+    shop_id: str
+
+
+class ObjectsConnection(_Connection):
+    """Object storage that speaks S3.
+
+    Attributes:
+        bucket: The bucket, with a prefix where there is one.
+        endpoint: Host and port, where it is not AWS.
+        region: Region of the bucket.
+        access_key: Key id.
+        secret_key: Its secret.
+        scheme: ``http`` only for storage on this machine.
+    """
+
+    type: Literal["objects"]
+    bucket: str
+    endpoint: str = ""
+    region: str = "us-east-1"
+    access_key: str = ""
+    secret_key: str = ""
+    scheme: Literal["https", "http"] = "https"
+
+
+Connection = Annotated[
+    PostgresConnection | WecomConnection | MallConnection | ObjectsConnection,
+    Field(discriminator="type"),
+]
+
+
+class Pull(_Data):
+    """How an input is asked for what is new.
+
+    Attributes:
+        mode: ``incremental`` asks from the last cursor on; ``snapshot`` reads everything and keeps
+            what changed.
+        cursor: Column or field that says when a record last changed (incremental).
+        overlap_seconds: How far before the last cursor to ask again, for rows that became visible
+            late; what comes twice is dropped at landing.
+        key: Columns that identify a record (snapshot).
+        window_days: Longest span asked for at once, where the source limits it.
+    """
+
+    mode: Literal["incremental", "snapshot"] = "incremental"
+    cursor: str = ""
+    overlap_seconds: int = Field(default=300, ge=0)
+    key: tuple[str, ...] = ()
+    window_days: int = Field(default=7, ge=1)
+
+
+class Input(_Data):
+    """Where one source's records lie and how to read them.
+
+    Attributes:
+        connection: Name of the connection to ask; None for files on this machine.
         format: ``csv``, ``jsonl``, ``json`` (one document a file) or ``parquet``.
-        location: Path or glob; ``${VAR}`` is filled in from the environment.
+        location: Path or glob, ``${VAR}`` being filled in from the environment; with a connection,
+            what to ask it for: a table, a resource, a glob of objects.
+        pull: How to ask a connection.
         columns: Source columns with their DuckDB types; for JSON only these are read.
         options: Reader options of the format, such as ``delim`` for CSV.
         complete_through: Last local day the source is complete for, where the retailer knows it;
@@ -72,7 +178,7 @@ class Input(_Data):
             atomic.
     """
 
-    connector: Literal["files"] = "files"
+    connection: str | None = None
     format: Literal["csv", "jsonl", "json", "parquet"]
     location: str
     columns: Mapping[str, str] = {}
@@ -81,7 +187,13 @@ class Input(_Data):
     required: bool = False
     lookup: bool = False
     settle_seconds: int = Field(default=0, ge=0)
+    pull: Pull = Pull()
     en: str = ""
+
+    @property
+    def connector(self) -> Literal["files", "raw"]:
+        """Where its files are found: where the retailer puts them, or where pulls do."""
+        return "files" if self.connection is None else "raw"
 
 
 class EntitySettings(_Data):
@@ -132,6 +244,7 @@ class Retailer(_Data):
     history_to: date | None = Field(default=None, description="last local day of a closed data set")
     point_value: float = Field(default=0.01, description="money value of one loyalty point")
     identifiers: Mapping[str, Namespace]
+    connections: Mapping[str, Connection] = {}
     inputs: Mapping[InputName, Input]
     entities: Mapping[str, EntitySettings] = {}
     models: Mapping[Literal["churn", "repurchase"], ModelSettings]
@@ -145,6 +258,16 @@ class Retailer(_Data):
     def _known_zone(cls, value: str) -> str:
         ZoneInfo(value)
         return value
+
+    @model_validator(mode="after")
+    def _known_connections(self) -> Retailer:
+        for name, source in self.inputs.items():
+            if source.connection is not None and source.connection not in self.connections:
+                raise ValueError(
+                    f"input {name} asks for connection {source.connection}, which is not among "
+                    f"{', '.join(self.connections) or 'the connections, of which there are none'}"
+                )
+        return self
 
     @cached_property
     def mappings(self) -> dict[str, Path]:
@@ -211,4 +334,4 @@ def fill(location: str, settings: Settings, env: Mapping[str, str] | None = None
             raise RetailerError(f"{location}: set {name} in the environment")
         return known[name]
 
-    return re.sub(r"\$\{(\w+)\}", value, location)
+    return VARIABLE.sub(value, location)

@@ -13,10 +13,14 @@ from datetime import datetime
 
 from siyu.config import Settings
 from siyu.ingestion.connectors.files import Found, SourceFile, find_files
+from siyu.ingestion.pull import Puller
 from siyu.retailer import Input
 
 Connector = Callable[[str, Input, Settings, datetime], Found]
 
 CONNECTORS: Mapping[str, Connector] = {"files": find_files}
 
-__all__ = ["CONNECTORS", "Connector", "Found", "SourceFile", "find_files"]
+# How each type of connection is asked for what is new.
+PULLERS: Mapping[str, Puller] = {}
+
+__all__ = ["CONNECTORS", "PULLERS", "Connector", "Found", "SourceFile", "find_files"]

@@ -1,0 +1,255 @@
+"""Pulling: what is new in other systems becomes raw files, which then land like any other file.
+
+All inputs of one connection are pulled together, so that a database is read in one snapshot and an
+API's limits are kept across its resources. A pull that breaks has kept what it had; the next goes on
+from there.
+
+What belongs here: the order of things, credentials, and what a pull reports. What does not: how to
+ask a particular system (``connectors``).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from siyu.config import Settings
+from siyu.ingestion.errors import InputError
+from siyu.ingestion.raw import Cursor, RawStore, Write
+from siyu.paths import Paths
+from siyu.retailer import VARIABLE, Connection, Input, Retailer, RetailerError, fill
+
+_HIDDEN = "•••"
+# Fields of a connection that are nobody's secret.
+_OPEN = {"type", "en", "base_url", "bucket", "endpoint", "region", "scheme", "timeout_seconds"}
+
+
+class PullError(Exception):
+    """Some inputs could not be pulled; the message says which, why, and what to do.
+
+    Attributes:
+        transient: Whether trying again later may help.
+    """
+
+    def __init__(self, connection: str, errors: Mapping[str, SourceError]) -> None:
+        super().__init__(
+            f"connection {connection}: "
+            + "; ".join(f"input {name}: {error}" for name, error in errors.items())
+        )
+        self.transient = any(error.transient for error in errors.values())
+
+
+class SourceError(Exception):
+    """A system did not give what it was asked for.
+
+    Attributes:
+        transient: Whether trying again later may help.
+    """
+
+    def __init__(self, message: str, *, transient: bool) -> None:
+        super().__init__(message)
+        self.transient = transient
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a puller is to ask for.
+
+    Attributes:
+        name: The input.
+        source: Its settings.
+        cursor: Where the last pull got to; empty before the first.
+        since: Where history begins (UTC), for a first pull.
+        store: The input's raw files.
+    """
+
+    name: str
+    source: Input
+    cursor: Cursor
+    since: datetime
+    store: RawStore
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One raw file to be written.
+
+    Attributes:
+        name: The input it is for.
+        suffix: What its bytes are, such as ``.jsonl.zst``.
+        write: Writes them and says how many records they hold; called at once.
+        cursor: Where to go on once it is written.
+        keep: Sealed state to replace after it is written, by name.
+        warnings: What a person should know though it stopped nothing.
+    """
+
+    name: str
+    suffix: str
+    write: Write
+    cursor: Cursor
+    keep: Mapping[str, Write] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An input that could not be pulled, while others go on."""
+
+    name: str
+    error: SourceError
+
+
+# Asks a system for what is new of some inputs, in pieces, as soon as each is there.
+Puller = Callable[[Any, Sequence[Ask], datetime], Iterator[Piece | Failed]]
+
+
+@dataclass(frozen=True)
+class PullReport:
+    """What pulling one input did.
+
+    Attributes:
+        name: The input.
+        files: Raw files written.
+        rows: Records in them.
+        bytes: Their plain size.
+        cursor: Where the next pull goes on.
+        warnings: What a person should know.
+        seconds: How long the connection took, all inputs together.
+    """
+
+    name: str
+    files: int
+    rows: int
+    bytes: int
+    cursor: Cursor
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+def inputs_of(retailer: Retailer, connection: str) -> dict[str, Input]:
+    """The inputs that a connection feeds."""
+    return {
+        name: source for name, source in retailer.inputs.items() if source.connection == connection
+    }
+
+
+def pull_connection(
+    settings: Settings,
+    retailer: Retailer,
+    connection: str,
+    pullers: Mapping[str, Puller],
+    now: datetime,
+) -> list[PullReport]:
+    """Pull what is new of every input of a connection.
+
+    Args:
+        settings: Where things lie.
+        retailer: Its connections and inputs.
+        connection: Name of the connection.
+        pullers: How to ask each type of system.
+        now: The wall clock (UTC).
+
+    Returns:
+        One report per input.
+
+    Raises:
+        InputError: a variable of the connection is not set.
+        PullError: some inputs could not be pulled; what came before is kept.
+    """
+    started = time.monotonic()
+    filled = with_variables(settings, connection, retailer.connections[connection])
+    hide = hider(retailer.connections[connection], filled)
+    midnight = datetime.combine(retailer.history_from, datetime.min.time())
+    since = midnight.replace(tzinfo=ZoneInfo(retailer.timezone)).astimezone(UTC)
+    asks = [
+        Ask(name, source, store.cursor(), since, store)
+        for name, source in inputs_of(retailer, connection).items()
+        for store in [RawStore(Paths.of(settings), name)]
+    ]
+    through = now.astimezone(ZoneInfo(retailer.timezone)).date() - timedelta(days=1)
+    written: dict[str, list[tuple[int, int]]] = {ask.name: [] for ask in asks}
+    warnings: dict[str, list[str]] = {ask.name: [] for ask in asks}
+    stores = {ask.name: ask.store for ask in asks}
+    errors: dict[str, SourceError] = {}
+    try:
+        for piece in pullers[filled.type](filled, asks, now):
+            if isinstance(piece, Failed):
+                errors[piece.name] = hidden(piece.error, hide)
+                continue
+            warnings[piece.name] += [hide(warning) for warning in piece.warnings]
+            _write(stores[piece.name], piece, now, through, written[piece.name])
+    except SourceError as error:
+        errors[connection] = hidden(error, hide)
+    if errors:
+        raise PullError(connection, errors) from None
+    return [
+        PullReport(
+            name, len(files), sum(rows for rows, _ in files), sum(size for _, size in files),
+            stores[name].cursor(), tuple(warnings[name]), time.monotonic() - started,
+        )
+        for name, files in written.items()
+    ]  # fmt: skip
+
+
+def _write(
+    store: RawStore, piece: Piece, now: datetime, through: date, written: list[tuple[int, int]]
+) -> None:
+    file = store.write(piece.suffix, piece.write, piece.cursor, now, through)
+    for name, write in piece.keep.items():
+        store.keep(name, write, now)
+    if file is not None:
+        written.append((file.rows, file.bytes))
+
+
+def with_variables(settings: Settings, name: str, connection: Connection) -> Connection:
+    """A connection with its ``${VAR}`` filled in.
+
+    Raises:
+        InputError: a variable is not set.
+    """
+    try:
+        return connection.model_copy(
+            update={
+                field: fill(value, settings)
+                for field, value in connection.model_dump().items()
+                if isinstance(value, str)
+            }
+        )
+    except RetailerError as error:
+        raise InputError(f"connection {name}: {error}") from None
+
+
+def hider(said: Connection, filled: Connection) -> Callable[[str], str]:
+    """What takes a connection's credentials out of a text: errors may quote an address.
+
+    Args:
+        said: The connection as retailer.yaml has it; whatever a variable brings is hidden.
+        filled: The same with its variables; what is not known to be open is hidden whole.
+    """
+    closed = {
+        field: value
+        for field, value in filled.model_dump().items()
+        if field not in _OPEN and isinstance(value, str)
+    }
+    texts = [str(value) for field, value in said.model_dump().items() if field in closed]
+    variables = [os.environ.get(name, "") for text in texts for name in VARIABLE.findall(text)]
+    passwords = [urlsplit(value).password or "" for value in closed.values() if "://" in value]
+    secrets = sorted({*closed.values(), *variables, *passwords} - {""}, key=len, reverse=True)
+
+    def hide(text: str) -> str:
+        for secret in secrets:
+            text = text.replace(secret, _HIDDEN)
+        return text
+
+    return hide
+
+
+def hidden(error: SourceError, hide: Callable[[str], str]) -> SourceError:
+    """The same error without credentials."""
+    return SourceError(hide(str(error)), transient=error.transient)
