@@ -1,13 +1,15 @@
--- Every published line becomes one order line. Invoices that begin with C cancel goods; codes that
--- are no goods are charges; what is left with no quantity or no price is bookkeeping.
+-- Every published line becomes one order line. The code goes first: codes that are no goods (postage,
+-- fees, manual entries, discounts, samples, gift vouchers) are charges, negative on an invoice that
+-- cancels. Of goods, what such an invoice (it begins with C) takes back is a return, and what has no
+-- quantity or no price is bookkeeping.
 SELECT
     InvoiceNo AS order_id,
     CASE
-        WHEN InvoiceNo LIKE 'C%' THEN 'return'
         WHEN StockCode = 'B' THEN 'adjustment'
         WHEN upper(StockCode) IN (
             'POST', 'DOT', 'M', 'C2', 'D', 'S', 'BANK CHARGES', 'AMAZONFEE', 'CRUK', 'PADS'
-        ) THEN 'charge'
+        ) OR StockCode ILIKE 'gift%' THEN 'charge'
+        WHEN InvoiceNo LIKE 'C%' THEN 'return'
         WHEN Quantity <= 0 OR UnitPrice <= 0 THEN 'adjustment'
         ELSE 'sale'
     END AS line_type,
