@@ -7,6 +7,9 @@ for pandas, or what a result means for the pipeline (``expectations.runner``).
 Great Expectations is imported inside functions: it takes seconds, and Dagster loads this package
 whenever it loads definitions. Its analytics are off, its context lives in memory, it draws no
 progress bars, and its log is silenced: it prints whole tracebacks, and those may quote data.
+
+There is one context for the process: making one costs as much as judging five rules, and so does
+every change to it. Frames are handed to one data source that stays; a query's source comes and goes.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -23,6 +27,7 @@ from expectations.rules import Rule
 
 if TYPE_CHECKING:
     import pandas as pd
+    from great_expectations.core.batch_definition import BatchDefinition
     from great_expectations.data_context.data_context.abstract_data_context import (
         AbstractDataContext,
     )
@@ -33,8 +38,8 @@ _RULE = "rule"
 
 def judge_frame(frame: pd.DataFrame, rules: Sequence[Rule]) -> dict[str, bool]:
     """Whether each rule holds for rows in memory, by rule id; what cannot be said is absent."""
-    with _context() as context:
-        return _validate(context.data_sources.pandas_default.read_dataframe(frame), rules)
+    with _quiet():
+        return _validate(_frames().get_batch({"dataframe": frame}), rules)
 
 
 def judge_query(
@@ -45,18 +50,37 @@ def judge_query(
     Great Expectations gathers all counts of a suite into one statement, so that many rules cost
     one scan.
     """
+    with _quiet(), _query(connection, query) as rows:
+        return _validate(rows.get_batch(), rules)
+
+
+@contextmanager
+def _query(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[BatchDefinition[Any]]:
+    """The rows of a query, known to the context while they are judged."""
+    from great_expectations.core.batch_definition import BatchDefinition
+    from great_expectations.datasource.fluent.sql_datasource import QueryAsset, SQLDatasource
     from sqlalchemy.pool import StaticPool
 
-    # Handed on to SQLAlchemy; the type stub of add_sql does not list it.
-    handle: dict[str, Any] = {
-        "kwargs": {"creator": lambda: _borrowed(connection), "poolclass": StaticPool}
-    }
-    with _context() as context:
-        source = context.data_sources.add_sql(
-            "warehouse", connection_string="duckdb:///:memory:", **handle
-        )
-        asset = source.add_query_asset("rows", query=query)
-        return _validate(asset.add_batch_definition_whole_table("whole").get_batch(), rules)
+    # Whole from the start: each part added later would have the context written out again.
+    rows = QueryAsset(name="rows", query=query, batch_definitions=[BatchDefinition(name="whole")])
+    source = SQLDatasource(
+        name="query",
+        connection_string="duckdb:///:memory:",
+        kwargs={"creator": lambda: _borrowed(connection), "poolclass": StaticPool},
+        assets=[rows],
+    )
+    sources = _context().data_sources
+    try:
+        yield sources.add_sql(source).get_asset("rows").get_batch_definition("whole")
+    finally:
+        sources.all().pop(source.name, None)
+
+
+@cache
+def _frames() -> BatchDefinition[Any]:
+    """Where frames are handed in; the last one is held until the next comes."""
+    rows = _context().data_sources.add_pandas("frames").add_dataframe_asset("rows")
+    return rows.add_batch_definition_whole_dataframe("whole")
 
 
 def _borrowed(connection: duckdb.DuckDBPyConnection) -> Any:
@@ -86,8 +110,8 @@ def _borrowed(connection: duckdb.DuckDBPyConnection) -> Any:
     return Borrowed(connection)
 
 
-@contextmanager
-def _context() -> Iterator[AbstractDataContext]:
+@cache
+def _context() -> AbstractDataContext:
     # Before the import: Great Expectations reads it then.
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
@@ -97,19 +121,25 @@ def _context() -> Iterator[AbstractDataContext]:
         ProgressBarsConfig,
     )
 
+    return gx.get_context(
+        mode="ephemeral",
+        project_config=DataContextConfig(
+            # In memory, and without the folder of HTML pages that it makes by default.
+            store_backend_defaults=InMemoryStoreBackendDefaults(),
+            progress_bars=ProgressBarsConfig(globally=False),
+            analytics_enabled=False,
+        ),
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing of what Great Expectations logs."""
     log = logging.getLogger("great_expectations")
     level = log.level
     log.setLevel(logging.CRITICAL + 1)
     try:
-        yield gx.get_context(
-            mode="ephemeral",
-            project_config=DataContextConfig(
-                # In memory, and without the folder of HTML pages that it makes by default.
-                store_backend_defaults=InMemoryStoreBackendDefaults(),
-                progress_bars=ProgressBarsConfig(globally=False),
-                analytics_enabled=False,
-            ),
-        )
+        yield
     finally:
         log.setLevel(level)
 
@@ -121,7 +151,7 @@ def _validate(batch: Batch, rules: Sequence[Rule]) -> dict[str, bool]:
     suite = gx.ExpectationSuite(
         name="suite",
         expectations=[
-            getattr(gxe, rule.expectation)(**rule.arguments, meta={_RULE: rule.id})
+            getattr(gxe, str(rule.expectation))(**rule.arguments, meta={_RULE: rule.id})
             for rule in rules
         ],
     )

@@ -6,7 +6,8 @@ seconds to import and which only ``expectations.engine`` touches.
 
 Two kinds of rule. A *row rule* is an expectation over the columns of the table. A *measure* is one
 number that SQL takes of the table (or of several: a reconciliation, a share, a count of repeated
-keys) and that must lie between two bounds; measures of one table share a scan.
+keys) and that must lie between two bounds; measures of one table share a scan, and comparing a number
+with two bounds needs no library.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ class Rule:
     Attributes:
         id: Stable name, unique in its suite.
         expected: What must be so, as a clause that a person understands.
-        expectation: Class of ``great_expectations.expectations`` that judges it.
-        arguments: The class's arguments. A measure's column is the rule's id.
+        expectation: Class of ``great_expectations.expectations`` that judges it; None for a measure.
+        arguments: The class's arguments; of a measure, the bounds ``min_value`` and ``max_value``.
         severity: ``ERROR`` blocks what reads the table, ``WARN`` does not.
         measure: SQL expression that yields the number to judge; None for a row rule.
         broken: SQL condition of the rows that break the rule, for example keys; None where no
@@ -39,7 +40,7 @@ class Rule:
 
     id: str
     expected: str
-    expectation: str
+    expectation: str | None
     arguments: Mapping[str, Any]
     severity: Severity = "ERROR"
     measure: str | None = None
@@ -162,8 +163,7 @@ def measured(
 ) -> Rule:
     """A number lies between the bounds, both included; no number at all is an error."""
     return Rule(
-        id, expected, "ExpectColumnMaxToBeBetween",
-        {"column": id, "min_value": least, "max_value": most}, severity,
+        id, expected, None, {"min_value": least, "max_value": most}, severity,
         measure=expression, broken=broken, counts_rows=counts_rows,
     )  # fmt: skip
 
