@@ -157,10 +157,13 @@ def create_macros(connection: duckdb.DuckDBPyConnection, retailer: Retailer, now
             "WHEN trim(coalesce(CAST(ts AS VARCHAR), '')) <> '' "
             "THEN CAST('-infinity' AS TIMESTAMP) END"
         )
+    text = "CAST(value AS VARCHAR)"
     connection.execute(
+        # Most values are longer than 'null' and have no blank at either end, which is cheap to see.
         "CREATE TEMP MACRO ident(namespace, value) AS CASE "
-        "WHEN lower(trim(coalesce(CAST(value AS VARCHAR), ''))) NOT IN ('', 'null') "
-        "THEN namespace || ':' || trim(CAST(value AS VARCHAR)) END"
+        f"WHEN strlen({text}) > 4 AND NOT (starts_with({text}, ' ') OR ends_with({text}, ' ')) "
+        f"THEN namespace || ':' || {text} "
+        f"WHEN lower(trim({text})) NOT IN ('', 'null') THEN namespace || ':' || trim({text}) END"
     )
     connection.execute(
         "CREATE TEMP MACRO try_decimal(value) AS "

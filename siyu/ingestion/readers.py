@@ -539,6 +539,8 @@ def _load_json(
         connection.execute(
             f"CREATE OR REPLACE TABLE {raw} AS FROM read_json({_list(files)}, "
             f"columns = {{{columns}}}, format = {literal(form)}, filename = {literal(_PATH)}, "
+            # With its columns given there is nothing to guess, yet DuckDB would sample every file.
+            "maximum_sample_files = 1, sample_size = 1, "
             f"maximum_object_size = {max(16_777_216, min(largest + 1024, 2**31))}) {_limit(limit)}"
         )
         return

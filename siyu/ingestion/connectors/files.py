@@ -10,7 +10,9 @@ import glob
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from siyu.config import Settings
 from siyu.ingestion.errors import InputError
@@ -114,10 +116,32 @@ def _root(location: str) -> Path:
 
 def _hashed(path: Path, relative: str) -> SourceFile | None:
     """The file with its hash, or None when it changed while it was read."""
-    before = path.stat()
-    with path.open("rb") as opened:
-        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-    after = path.stat()
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+    before = _Stamp.of(path)
+    sha256 = _sha256(path, before)
+    if _Stamp.of(path) != before:
         return None
-    return SourceFile(path, relative, sha256, after.st_size)
+    return SourceFile(path, relative, sha256, before.bytes)
+
+
+class _Stamp(NamedTuple):
+    """What differs between two states of a file that was not tampered with."""
+
+    device: int
+    inode: int
+    bytes: int
+    modified_ns: int
+    changed_ns: int
+
+    @staticmethod
+    def of(path: Path) -> _Stamp:
+        found = path.stat()
+        return _Stamp(
+            found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        )
+
+
+@lru_cache(maxsize=65_536)
+def _sha256(path: Path, _stamp: _Stamp) -> str:
+    """Hash of a file's bytes; a file that feeds several entities is read for it once."""
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
