@@ -223,8 +223,18 @@ def junk_tokens(paths: Paths, kind: DirectKind, phone_region: str = "CN") -> fro
 
 def seal(key: bytes, plain: bytes, context: bytes) -> bytes:
     """Encrypt with AES-GCM: a fresh nonce, then the sealed bytes. ``context`` must match later."""
-    nonce = secrets.token_bytes(_NONCE_BYTES)
-    return nonce + AESGCM(key).encrypt(nonce, plain, context)
+    return _seal(AESGCM(key), plain, context)
+
+
+def _seal(cipher: AESGCM, plain: bytes, context: bytes) -> bytes:
+    nonce = os.urandom(_NONCE_BYTES)
+    return nonce + cipher.encrypt(nonce, plain, context)
+
+
+def _sealed(wrapping: AESGCM, name: str, form: str) -> tuple[bytes, bytes]:
+    """A value under a data key of its own, and that key under the wrapping key."""
+    data_key, context = os.urandom(_KEY_BYTES), name.encode()
+    return _seal(AESGCM(data_key), form.encode(), context), _seal(wrapping, data_key, context)
 
 
 def unseal(key: bytes, sealed: bytes, context: bytes) -> bytes:
@@ -286,10 +296,11 @@ class Vault:
         forms = {found.token: found.normalised for found in values}
         with self._connect() as connection:
             known = _present(connection, list(forms))
+            wrapping, first_seen = AESGCM(self._keys.wrapping), now.isoformat()
             rows = (
-                (name, kind, NORMALISER_VERSION, *self._sealed(name, form), now.isoformat())
-                for name, form in forms.items()
-                if name not in known
+                (name, kind, NORMALISER_VERSION, *_sealed(wrapping, name, forms[name]), first_seen)
+                # In the table's order, so that SQLite fills one page after the other.
+                for name in sorted(forms.keys() - known)
             )
             connection.executemany("INSERT OR IGNORE INTO value VALUES (?, ?, ?, ?, ?, ?)", rows)
         return len(forms) - len(known)
@@ -367,11 +378,6 @@ class Vault:
         _finish_rotation(self._paths)
         self._keys = Keys(self._keys.token, new_key)
 
-    def _sealed(self, name: str, form: str) -> tuple[bytes, bytes]:
-        data_key = secrets.token_bytes(_KEY_BYTES)
-        context = name.encode()
-        return seal(data_key, form.encode(), context), seal(self._keys.wrapping, data_key, context)
-
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
         with _connect(self._paths.vault) as connection:
@@ -397,7 +403,7 @@ def _connect(file: Path) -> Iterator[sqlite3.Connection]:
 
 def _present(connection: sqlite3.Connection, tokens: Sequence[str]) -> set[str]:
     connection.execute("CREATE TEMP TABLE asked (token TEXT PRIMARY KEY) WITHOUT ROWID")
-    connection.executemany("INSERT INTO asked VALUES (?)", ((name,) for name in tokens))
+    connection.executemany("INSERT INTO asked VALUES (?)", ((name,) for name in sorted(tokens)))
     found = connection.execute("SELECT token FROM asked JOIN value USING (token)").fetchall()
     connection.execute("DROP TABLE asked")
     return {row[0] for row in found}
