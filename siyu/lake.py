@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -241,11 +241,9 @@ class Lake:
 
     def ledger(self, entity: str) -> Ledger:
         """Every manifest in the table's log."""
-        table = self.table(entity)
-        if table is None:
-            return Ledger(())
-        found = (entry.get(MANIFEST) for entry in reversed(table.history()))
-        return Ledger(tuple(Manifest.model_validate_json(said) for said in found if said))
+        folder = self.folder(entity)
+        newest = _newest_entry(folder)
+        return Ledger(()) if newest is None else _ledger(folder, newest)
 
     def manifests(self, entity: str) -> list[Manifest]:
         """Manifests of the batches in force, oldest first."""
@@ -445,6 +443,32 @@ def _properties(manifest: Manifest | None) -> CommitProperties | None:
 
 def _open(folder: Path) -> DeltaTable | None:
     return DeltaTable(str(folder)) if DeltaTable.is_deltatable(str(folder)) else None
+
+
+class _LogEntry(NamedTuple):
+    """One file of a Delta log; tables made anew under the same name have other ones."""
+
+    name: str
+    inode: int
+    modified_ns: int
+
+
+def _newest_entry(folder: Path) -> _LogEntry | None:
+    """The last commit of a Delta table, or None when there is no table."""
+    try:
+        # Commits have numbers of one width for names, so that the last by name is the newest.
+        newest = max(folder.glob("_delta_log/[0-9]*[0-9].json"), key=lambda file: file.name)
+    except ValueError:
+        return None
+    found = newest.stat()
+    return _LogEntry(newest.name, found.st_ino, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _ledger(folder: Path, _newest: _LogEntry) -> Ledger:
+    """The ledger as of a commit; a run asks for it hundreds of times, and seldom commits."""
+    found = (entry.get(MANIFEST) for entry in reversed(DeltaTable(str(folder)).history()))
+    return Ledger(tuple(Manifest.model_validate_json(said) for said in found if said))
 
 
 def _types(entity: Contract) -> dict[str, str]:
