@@ -38,6 +38,9 @@ MANIFEST = PROJECT / "target" / "manifest.json"
 
 _SOURCE_FOLDERS = ("models", "macros", "tests", "seeds")
 _PARTIAL_PARSE = "partial_parse.msgpack"
+# dbt's record of a call as JSON: two seconds to write, and nobody reads it. What the nodes did is in
+# the ledger, and definitions load the manifest that ``ensure_manifest`` writes.
+_UNWRITTEN = ("--no-write-json",)
 _EXAMPLES = 5
 
 
@@ -188,7 +191,7 @@ def run_dbt(
             "spark_warehouse": str(paths.spark_warehouse),
         }
         said = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(
-            [*args, *places, "--vars", json.dumps(given)]
+            [*args, *places, *_UNWRITTEN, "--vars", json.dumps(given)]
         )
     if said.exception is not None:
         raise DbtError(f"dbt {' '.join(args)}: {said.exception}") from said.exception
@@ -263,7 +266,7 @@ def _parsed(engine: Engine, target: Path) -> Manifest:
         made, kept = (folder / _PARTIAL_PARSE for folder in (MANIFEST.parent, target))
         if engine == "duckdb" and made.exists() and not kept.exists():
             shutil.copyfile(made, kept)
-        said = dbtRunner().invoke(["parse", *_places(engine, target, target)])
+        said = dbtRunner().invoke(["parse", *_places(engine, target, target), *_UNWRITTEN])
         if not isinstance(said.result, Manifest):
             raise DbtError(f"{PROJECT}: {said.exception}") from said.exception
         _manifests[state] = said.result

@@ -169,12 +169,37 @@ def layer_tests(manifest: Mapping[str, Any], tables: Sequence[str], layer: str) 
 
 
 def dbt_arguments(
-    tables: Sequence[str], all_tables: Sequence[str], layer: str, tests: Sequence[str]
+    manifest: Mapping[str, Any], tables: Sequence[str], layer: str, tests: Sequence[str]
 ) -> list[str]:
-    """Arguments of ``dbt build`` for some or all models of a layer, and the tests that judge them."""
-    whole = set(tables) == set(all_tables)
-    chosen = [f"tag:{layer}"] if whole else [table.partition(".")[2] for table in sorted(tables)]
-    return ["build", "--select", *chosen, *tests, "--indirect-selection", "empty"]
+    """Arguments of ``dbt build`` for some or all models of a layer, and the tests that judge them.
+
+    dbt goes through the whole project for every name it is given, so a whole layer is its tag with
+    the tests that dbt finds to it, but for those of a later layer.
+    """
+    if set(tables) != set(layer_tables(manifest, layer)):
+        names = [table.partition(".")[2] for table in sorted(tables)]
+        return ["build", "--select", *names, *tests, "--indirect-selection", "empty"]
+    found = _tests_of_tag(manifest, layer)
+    missed, later = sorted(set(tests) - found), sorted(found - set(tests))
+    excluded = ["--exclude", *later] if later else []
+    return [
+        "build", "--select", f"tag:{layer}", *missed, *excluded, "--indirect-selection", "eager",
+    ]  # fmt: skip
+
+
+def _tests_of_tag(manifest: Mapping[str, Any], layer: str) -> set[str]:
+    """Tests that dbt's eager selection adds to a layer's tag: all that read one of its models."""
+    nodes = manifest["nodes"]
+    tagged = {
+        unique_id
+        for unique_id, node in nodes.items()
+        if node["resource_type"] == "model" and layer in node["tags"]
+    }
+    return {
+        node["name"]
+        for node in nodes.values()
+        if node["resource_type"] == "test" and tagged.intersection(node["depends_on"]["nodes"])
+    }
 
 
 def run_layer(
@@ -219,20 +244,21 @@ def run_layer(
         )
         for table in chosen
     }
+    tests = layer_tests(manifest, chosen, layer)
     run = run_dbt(
         workspace.settings,
         # Working tables hold other days unless this run makes them too.
         dbt_arguments(
+            manifest,
             sorted({*chosen, *working.intersection(everything)}),
-            everything,
             layer,
-            layer_tests(manifest, chosen, layer),
+            tests,
         ),
         dbt_vars(workspace.retailer, as_of, days, run_id=context.run.run_id),
     )
     nodes = {node.unique_id: node for node in run.results}
     rows = _row_counts(workspace, chosen)
-    results = _results(manifest, chosen, nodes)
+    results = _results(manifest, chosen, nodes, tests)
     for table in chosen:
         for version in versions[table]:
             if _built(manifest, table, nodes):
@@ -249,6 +275,9 @@ def run_layer(
                 },
             )
     yield from _checks(manifest, translator, nodes)
+    unrun = sorted(set(tests) - {node.name for node in run.results})
+    if unrun:
+        raise dg.Failure(f"{layer}: dbt did not run {', '.join(unrun)}", allow_retries=False)
     failed = [node for node in run.results if not _passed(node) and node.severity != "WARN"]
     if failed:
         raise dg.Failure(f"{layer}: {_complaint(failed)}", allow_retries=False)
@@ -295,18 +324,20 @@ def _built(manifest: Mapping[str, Any], table: str, nodes: Mapping[str, NodeResu
 
 
 def _results(
-    manifest: Mapping[str, Any], tables: Sequence[str], nodes: Mapping[str, NodeResult]
+    manifest: Mapping[str, Any],
+    tables: Sequence[str],
+    nodes: Mapping[str, NodeResult],
+    tests: Sequence[str],
 ) -> dict[str, list[GateResult]]:
     """What dbt says of each table: that it was built, and every test that reads it."""
+    expected = {
+        unique_id: test
+        for unique_id, test in manifest["nodes"].items()
+        if test["resource_type"] == "test" and (test["name"] in tests or unique_id in nodes)
+    }
     found = {}
     for table in tables:
         model = _model(manifest, table)["unique_id"]
-        tests = [
-            (manifest["nodes"][node.unique_id], node)
-            for node in nodes.values()
-            if node.kind == "test"
-            and model in manifest["nodes"][node.unique_id]["depends_on"]["nodes"]
-        ]
         built = nodes.get(model)
         found[table] = [
             GateResult(
@@ -314,12 +345,18 @@ def _results(
                 "passed" if built and _passed(built) else "errored",
                 built.message if built else "dbt did not reach the model",
             ),
-            *(_test_result(test, node) for test, node in tests),
+            *(
+                _test_result(test, nodes.get(unique_id))
+                for unique_id, test in expected.items()
+                if model in test["depends_on"]["nodes"]
+            ),
         ]  # fmt: skip
     return found
 
 
-def _test_result(test: Mapping[str, Any], node: NodeResult) -> GateResult:
+def _test_result(test: Mapping[str, Any], node: NodeResult | None) -> GateResult:
+    if node is None:
+        return GateResult(DBT_GATE, test["name"], "ERROR", "errored", "dbt did not run the test")
     outcome: Outcome = "errored"
     if _passed(node):
         outcome = "passed"

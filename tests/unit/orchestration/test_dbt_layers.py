@@ -16,7 +16,6 @@ from orchestration.lib.dbt import (
 )
 
 TRANSLATOR = Translator("duckdb", {"features": dg.DailyPartitionsDefinition("2026-01-01")})
-MARTS = ["marts.customer_360", "marts.kpi_weekly"]
 
 
 def _node(schema: str, name: str, **more: Any) -> dict[str, Any]:
@@ -27,28 +26,35 @@ def _source(name: str) -> dict[str, Any]:
     return {"resource_type": "source", "source_name": "lake", "name": name}
 
 
-def test_a_whole_layer_is_selected_by_its_tag_and_its_tests_by_name() -> None:
-    assert dbt_arguments(MARTS, MARTS, "marts", ["a_test"]) == [
-        "build", "--select", "tag:marts", "a_test", "--indirect-selection", "empty",
+def test_a_whole_layer_is_selected_by_its_tag_and_leaves_out_the_tests_of_later_layers() -> None:
+    manifest = _tests(own=["unified"], later=["unified", "marts"], other=["staging"])
+    assert dbt_arguments(manifest, ["unified.a_unified"], "unified", ["own"]) == [
+        "build", "--select", "tag:unified", "--exclude", "later", "--indirect-selection", "eager",
     ]  # fmt: skip
 
 
-def test_the_order_of_the_tables_does_not_matter() -> None:
-    assert dbt_arguments(MARTS[::-1], MARTS, "marts", []) == dbt_arguments(
-        MARTS, MARTS, "marts", []
-    )
+def test_a_whole_layer_without_tests_of_later_layers_is_its_tag() -> None:
+    assert dbt_arguments(_tests(own=["marts"]), ["marts.a_marts"], "marts", ["own"]) == [
+        "build", "--select", "tag:marts", "--indirect-selection", "eager",
+    ]  # fmt: skip
 
 
 def test_part_of_a_layer_is_selected_by_name() -> None:
-    assert dbt_arguments(MARTS[1:], MARTS, "marts", ["a_test"]) == [
-        "build", "--select", "kpi_weekly", "a_test", "--indirect-selection", "empty",
+    manifest = _tests(own=["marts"])
+    table = {"materialized": "table"}
+    manifest["nodes"]["b"] = _node("marts", "b", tags=["marts"], config=table)
+    assert dbt_arguments(manifest, ["marts.b"], "marts", ["own"]) == [
+        "build", "--select", "b", "own", "--indirect-selection", "empty",
     ]  # fmt: skip
 
 
 def _tests(**reads: list[str]) -> dict[str, Any]:
     """A manifest of a model in each layer, and tests that read some of them."""
     layers = ("staging", "unified", "marts", "features")
-    models = {layer: _node(layer, f"a_{layer}") for layer in layers}
+    models = {
+        layer: _node(layer, f"a_{layer}", tags=[layer], config={"materialized": "table"})
+        for layer in layers
+    }
     tests = {
         name: {"resource_type": "test", "name": name, "depends_on": {"nodes": nodes}}
         for name, nodes in reads.items()
