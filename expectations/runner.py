@@ -11,13 +11,18 @@ may hold data.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
 
 import duckdb
 
+from expectations import engine
 from expectations.engine import judge_frame, judge_query
 from expectations.rules import ROWS, Rule, Suite
 from siyu.ops import GateResult
@@ -66,6 +71,19 @@ def judge(suite: Suite, connection: duckdb.DuckDBPyConnection) -> list[GateResul
         # Whatever broke inside a library must block the table, not pass it or end the run.
         reason = f"the suite could not be run ({type(error).__name__})"
         return [_errored(rule, reason) for rule in suite.rules]
+
+
+def fingerprint(suite: Suite) -> str:
+    """A hash of what the suite demands and of how it is judged; another one may judge otherwise."""
+    said = repr((suite.table, suite.key, suite.where, suite.rules, _way_of_judging()))
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+@cache
+def _way_of_judging() -> tuple[str, ...]:
+    """The libraries' versions and the code of this package that uses them."""
+    libraries = (version(name) for name in ("great_expectations", "duckdb"))
+    return (*libraries, *(Path(file).read_text("utf-8") for file in (__file__, engine.__file__)))
 
 
 def _look(suite: Suite, connection: duckdb.DuckDBPyConnection) -> _Table:

@@ -35,6 +35,10 @@ CREATE TABLE IF NOT EXISTS gate_result (
     example_keys TEXT NOT NULL, message TEXT NOT NULL, run_id TEXT NOT NULL,
     judged_at TEXT NOT NULL,
     PRIMARY KEY (table_name, version, gate, rule));
+CREATE TABLE IF NOT EXISTS judgement (
+    table_name TEXT NOT NULL, version TEXT NOT NULL, gate TEXT NOT NULL, basis TEXT NOT NULL,
+    run_id TEXT NOT NULL, judged_at TEXT NOT NULL,
+    PRIMARY KEY (table_name, version, gate));
 CREATE TABLE IF NOT EXISTS run (
     run_id TEXT PRIMARY KEY, job TEXT NOT NULL, as_of_date TEXT, started_at TEXT NOT NULL,
     ended_at TEXT, status TEXT NOT NULL, error TEXT);
@@ -80,6 +84,14 @@ class GateResult:
     def blocks(self) -> bool:
         """Whether this result stops what is below."""
         return self.outcome != "passed" and self.severity == "ERROR"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a gate said of a version, and in which run."""
+
+    results: tuple[GateResult, ...]
+    run_id: str
 
 
 @dataclass(frozen=True)
@@ -200,9 +212,24 @@ class Ledger:
         return sorted(found)
 
     def record(
-        self, table: str, version: str, gate: str, results: Iterable[GateResult], run_id: str
+        self,
+        table: str,
+        version: str,
+        gate: str,
+        results: Iterable[GateResult],
+        run_id: str,
+        basis: str | None = None,
     ) -> None:
         """Keep what a gate said of a version, replacing what it said before.
+
+        Args:
+            table: ``schema.table``.
+            version: The version judged.
+            gate: The gate that judged.
+            results: What it said, a result for each rule.
+            run_id: The run that judges.
+            basis: Text that changes when anything does that the results follow from, for
+                ``verdict``; None when they are not to be used again.
 
         Raises:
             ValueError: a gate that says nothing cannot have judged.
@@ -211,10 +238,16 @@ class Ledger:
         if not results:
             raise ValueError(f"{table}: gate {gate} gave no result; that is not a pass")
         with self._connect() as connection:
-            connection.execute(
-                "DELETE FROM gate_result WHERE table_name = ? AND version = ? AND gate = ?",
-                (table, version, gate),
-            )
+            for kept in ("gate_result", "judgement"):
+                connection.execute(
+                    f"DELETE FROM {kept} WHERE table_name = ? AND version = ? AND gate = ?",
+                    (table, version, gate),
+                )
+            if basis is not None:
+                connection.execute(
+                    "INSERT INTO judgement VALUES (?, ?, ?, ?, ?, ?)",
+                    (table, version, gate, basis, run_id, _now()),
+                )
             connection.executemany(
                 "INSERT INTO gate_result VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
@@ -223,6 +256,27 @@ class Ledger:
                     for r in results
                 ],
             )  # fmt: skip
+
+    def verdict(self, table: str, version: str, gate: str, basis: str) -> Verdict | None:
+        """What a gate said of a version on the same basis, so that it need not judge again.
+
+        None when it did not, and when it could not evaluate some rule: that may have been the moment.
+        """
+        with self._connect() as connection:
+            judged = connection.execute(
+                "SELECT run_id FROM judgement "
+                "WHERE table_name = ? AND version = ? AND gate = ? AND basis = ?",
+                (table, version, gate, basis),
+            ).fetchone()
+            rows = connection.execute(
+                "SELECT * FROM gate_result WHERE table_name = ? AND version = ? AND gate = ? "
+                "ORDER BY rowid",
+                (table, version, gate),
+            ).fetchall()
+        results = tuple(_result(row) for row in rows)
+        if judged is None or any(result.outcome == "errored" for result in results):
+            return None
+        return Verdict(results, str(judged["run_id"]))
 
     def blocks(self, tables: Iterable[str], as_of: date | None = None) -> list[Block]:
         """Why each of the tables would stop a step that reads it; empty when none does."""

@@ -5,7 +5,7 @@ asked about gets a result: an exception is a failed check, silence never is a pa
 demands is in ``expectations``; what blocks is decided by ``siyu.ops``.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import date
 from typing import Protocol
@@ -14,9 +14,9 @@ import dagster as dg
 import duckdb
 
 from expectations.catalog import suite_for
-from expectations.runner import judge
+from expectations.runner import fingerprint, judge
 from orchestration.resources import Workspace
-from siyu.ops import GateBlocked, GateResult, Ledger
+from siyu.ops import GateBlocked, GateResult, Ledger, Verdict
 
 GATE = "gx"
 
@@ -26,6 +26,15 @@ class Connector(Protocol):
 
     def __call__(self, workspace: Workspace) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """A connection in which the stage's tables can be queried."""
+
+
+class Evidence(Protocol):
+    """What a stage's tables hold, in a few words."""
+
+    def __call__(
+        self, workspace: Workspace, connection: duckdb.DuckDBPyConnection, table: str
+    ) -> str:
+        """Text that changes whenever anything changes that the table's suite reads."""
 
 
 def asset_key(table: str) -> dg.AssetKey:
@@ -39,7 +48,11 @@ def table_name(key: dg.AssetKey) -> str:
 
 
 def gate_checks(
-    name: str, tables: Sequence[str], connect: Connector, by_day: bool = False
+    name: str,
+    tables: Sequence[str],
+    connect: Connector,
+    by_day: bool = False,
+    evidence: Evidence | None = None,
 ) -> dg.AssetChecksDefinition:
     """One step that judges the tables of a stage, a blocking check for each.
 
@@ -48,6 +61,8 @@ def gate_checks(
         tables: ``schema.table`` of each; all must have a suite.
         connect: How to open them.
         by_day: Judge only the rows of the days that the run speaks of, each by itself.
+        evidence: For tables that a run may leave as they were: what they hold. The verdict on the
+            same version, suite and evidence stands; without evidence every run judges anew.
     """
 
     @dg.multi_asset_check(
@@ -71,12 +86,19 @@ def gate_checks(
         with connect(workspace) as connection:
             for table in sorted(chosen):
                 found: list[GateResult] = []
+                earlier: set[str] = set()
                 whole: list[date | None] = [None]
                 for day in workspace.days(context) if by_day else whole:
+                    basis = _basis(table, connection, workspace, day, evidence)
+                    standing = _standing(table, workspace.ledger, day, basis)
+                    if standing is not None:
+                        found += standing.results
+                        earlier.add(standing.run_id)
+                        continue
                     results = _judge(table, connection, workspace, day)
-                    _record(table, results, workspace.ledger, context.run.run_id, day)
+                    _record(table, results, workspace.ledger, context.run.run_id, day, basis)
                     found += results
-                yield check_result(table, found)
+                yield check_result(table, found, earlier)
 
     return checks
 
@@ -98,16 +120,55 @@ def _errored(message: str) -> GateResult:
     return GateResult(GATE, "judged", "ERROR", "errored", message)
 
 
+def _basis(
+    table: str,
+    connection: duckdb.DuckDBPyConnection,
+    workspace: Workspace,
+    day: date | None,
+    evidence: Evidence | None,
+) -> str | None:
+    """What a verdict on the table follows from; None when it may not be used again."""
+    if evidence is None:
+        return None
+    try:
+        suite = suite_for(table, workspace.retailer, day)
+        seen = evidence(workspace, connection, table)
+    except Exception:  # judging will say what is wrong
+        return None
+    return None if suite is None else f"{fingerprint(suite)} {seen}"
+
+
+def _standing(table: str, ledger: Ledger, day: date | None, basis: str | None) -> Verdict | None:
+    """The verdict that stands for the table as it is, if there is one."""
+    version = ledger.newest(table, day)
+    if basis is None or version is None:
+        return None
+    return ledger.verdict(table, version, GATE, basis)
+
+
 def _record(
-    table: str, results: Sequence[GateResult], ledger: Ledger, run_id: str, day: date | None
+    table: str,
+    results: Sequence[GateResult],
+    ledger: Ledger,
+    run_id: str,
+    day: date | None,
+    basis: str | None,
 ) -> None:
     """Keep the results with every version of the table that this judgement covers."""
     for version in ledger.versions_to_judge(table, run_id, day):
-        ledger.record(table, version, GATE, results, run_id)
+        ledger.record(table, version, GATE, results, run_id, basis)
 
 
-def check_result(table: str, results: Sequence[GateResult]) -> dg.AssetCheckResult:
-    """A gate's results as Dagster shows them."""
+def check_result(
+    table: str, results: Sequence[GateResult], earlier: Collection[str] = ()
+) -> dg.AssetCheckResult:
+    """A gate's results as Dagster shows them.
+
+    Args:
+        table: ``schema.table``.
+        results: What the gate said.
+        earlier: Runs that judged, where a verdict of theirs stands.
+    """
     broken = [result for result in results if result.outcome != "passed"]
     blocking = [result for result in broken if result.blocks]
     shown = broken or results
@@ -124,6 +185,7 @@ def check_result(table: str, results: Sequence[GateResult]) -> dg.AssetCheckResu
         metadata={
             "rules": len(results),
             "failed": len(broken),
+            **({"judged_in_run": ", ".join(sorted(earlier))} if earlier else {}),
             "results": dg.MetadataValue.table(
                 [
                     dg.TableRecord(

@@ -1,5 +1,6 @@
 """The lake: one asset per canonical entity, and the gate behind each."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ def lake() -> dg.Definitions:
     """Every entity's asset, and their gates as one step."""
     return dg.Definitions(
         assets=[_entity_asset(contract) for contract in contracts().values()],
-        asset_checks=[gate_checks("lake_gates", judged_tables("lake"), _open)],
+        asset_checks=[gate_checks("lake_gates", judged_tables("lake"), _open, evidence=_evidence)],
     )
 
 
@@ -34,6 +35,13 @@ def _open(workspace: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
         workspace.lake.register(connection, workspace.retailer)
         yield connection
+
+
+def _evidence(workspace: Workspace, connection: duckdb.DuckDBPyConnection, table: str) -> str:
+    """The version of an entity's table, and every batch in force: suites read those of others too."""
+    batches = connection.execute("FROM lake.batch ORDER BY ALL").fetchall()
+    seen = hashlib.sha256(repr(batches).encode()).hexdigest()
+    return f"version {workspace.lake.version(table.partition('.')[2])} batches {seen}"
 
 
 def _entity_asset(contract: Contract) -> dg.AssetsDefinition:

@@ -10,7 +10,14 @@ from contextlib import AbstractContextManager
 import dagster as dg
 import duckdb
 
-from orchestration.lib.gates import GATE, Connector, asset_key, gate_checks, require_passed
+from orchestration.lib.gates import (
+    GATE,
+    Connector,
+    Evidence,
+    asset_key,
+    gate_checks,
+    require_passed,
+)
 from orchestration.resources import Workspace
 from siyu.warehouse import Warehouse
 
@@ -26,27 +33,32 @@ def open_warehouse(workspace: Workspace) -> AbstractContextManager[duckdb.DuckDB
 
 
 def small_definitions(
-    rows: Callable[[], str], connect: Connector = open_warehouse
+    rows: Callable[[], str],
+    connect: Connector = open_warehouse,
+    evidence: Evidence | None = None,
+    version: str | None = None,
 ) -> dg.Definitions:
     """Staff, the gate behind them, and a report that reads them.
 
     Args:
         rows: The query that staff are made with, asked for at every run.
         connect: How the gate opens the warehouse.
+        evidence: What the gate takes staff to hold.
+        version: Name of the version that every run writes; each its own by default.
     """
 
     @dg.asset(key=asset_key(STAFF))
     def staff(context: dg.AssetExecutionContext, workspace: Workspace) -> None:
-        version = workspace.ledger.begin_write(STAFF, context.run.run_id, [GATE])
+        written = workspace.ledger.begin_write(STAFF, context.run.run_id, [GATE], version=version)
         with duckdb.connect() as connection:
             workspace.warehouse.replace(STAFF, connection.execute(rows()).to_arrow_table())
-        workspace.ledger.end_write(STAFF, version, 5)
+        workspace.ledger.end_write(STAFF, written, 5)
 
     @dg.asset(key=asset_key(REPORT), deps=[staff])
     def report(workspace: Workspace) -> None:
         require_passed(workspace, [STAFF])
 
-    gate = gate_checks("staff_gates", [STAFF], connect)
+    gate = gate_checks("staff_gates", [STAFF], connect, evidence=evidence)
     return dg.Definitions(
         assets=[staff, report],
         asset_checks=[gate],
