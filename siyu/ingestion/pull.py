@@ -87,6 +87,7 @@ class Piece:
         cursor: Where to go on once it is written.
         keep: Sealed state to replace after it is written, by name.
         warnings: What a person should know though it stopped nothing.
+        origin: What the other system calls it, such as an object's key.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Piece:
     cursor: Cursor
     keep: Mapping[str, Write] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,7 @@ def pull_connection(
 def _write(
     store: RawStore, piece: Piece, now: datetime, through: date, written: list[tuple[int, int]]
 ) -> None:
-    file = store.write(piece.suffix, piece.write, piece.cursor, now, through)
+    file = store.write(piece.suffix, piece.write, piece.cursor, now, through, piece.origin)
     for name, write in piece.keep.items():
         store.keep(name, write, now)
     if file is not None:

@@ -50,6 +50,7 @@ class RawFile:
         pulled_at: When the pull that wrote it began (UTC).
         cursor: Where the next pull goes on.
         complete_through: Last local day that the source had completed when it was asked.
+        origin: What the other system calls it, such as an object's key; empty for pages and tables.
     """
 
     path: Path
@@ -59,11 +60,16 @@ class RawFile:
     pulled_at: datetime
     cursor: Cursor
     complete_through: date | None
+    origin: str = ""
 
     @property
     def name(self) -> str:
-        """Its name, without the suffix of sealed files."""
-        return self.path.name.removesuffix(SUFFIX)
+        """What manifests call it: its own name, and what the other system calls it.
+
+        Both, because an object that was replaced comes twice under one key.
+        """
+        own = self.path.name.removesuffix(SUFFIX)
+        return f"{own.partition('.')[0]}/{self.origin}" if self.origin else own
 
     @property
     def url(self) -> str:
@@ -93,15 +99,18 @@ class RawStore:
         Raises:
             SealedError: one of them is not whole.
         """
-        if not self.folder.is_dir():
-            return []
-        found = sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
-        return [_described(path) for path in found]
+        return [_described(path) for path in self._written()]
 
     def cursor(self) -> Cursor:
         """Where the last pull got to; empty before the first."""
-        files = self.files()
-        return files[-1].cursor if files else {}
+        written = self._written()
+        return _described(written[-1]).cursor if written else {}
+
+    def _written(self) -> list[Path]:
+        """Where the raw files are, oldest first; none is opened."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
 
     def write(
         self,
@@ -110,6 +119,7 @@ class RawStore:
         cursor: Cursor,
         pulled_at: datetime,
         complete_through: date | None,
+        origin: str = "",
     ) -> RawFile | None:
         """Write one file whole, or none.
 
@@ -119,19 +129,22 @@ class RawStore:
             cursor: Where to go on when this file is there.
             pulled_at: When the pull began (UTC).
             complete_through: Last local day the source is complete for.
+            origin: What the other system calls it.
 
         Returns:
             The file; None when there was no record, or the same bytes as in the last file came
             again at the same cursor.
         """
-        files = self.files()
-        name = f"{pulled_at:%Y%m%dT%H%M%S%f}Z-{len(files):06d}{suffix}{SUFFIX}"
-        said = {
+        written = self._written()
+        name = f"{pulled_at:%Y%m%dT%H%M%S%f}Z-{len(written):06d}{suffix}{SUFFIX}"
+        said: dict[str, Any] = {
             "cursor": dict(cursor),
             "pulled_at": pulled_at.isoformat(),
             "complete_through": complete_through.isoformat() if complete_through else None,
         }
-        last = files[-1] if files else None
+        if origin:
+            said["origin"] = origin
+        last = _described(written[-1]) if written else None
 
         def is_new(rows: int, sha256: str) -> bool:
             again = last is not None and (last.sha256, last.cursor) == (sha256, said["cursor"])
@@ -203,5 +216,5 @@ def _described(path: Path) -> RawFile:
     return RawFile(
         path, said["sha256"], said["size"], said["rows"],
         datetime.fromisoformat(said["pulled_at"]), said["cursor"],
-        date.fromisoformat(through) if through else None,
+        date.fromisoformat(through) if through else None, said.get("origin", ""),
     )  # fmt: skip
