@@ -48,22 +48,22 @@ class Difference:
 
 
 def rank_metrics(label: Floats, score: Floats) -> dict[str, float]:
-    """Metrics that need only an order: ``auc``, ``pr_auc`` and ``lift_at_*``.
+    """Metrics that need only an order: ``auc``, ``pr_auc``, ``lift_at_*``; and what is judged.
 
     Args:
         label: 1.0 or 0.0.
         score: Anything that rises with the chance of 1.0.
 
     Returns:
-        Values by name; NaN where only one class is present.
+        Values by name; ``rows`` and ``base_rate`` alone where only one class is present.
     """
     from sklearn.metrics import average_precision_score
 
-    if not 0 < label.mean() < 1:
-        return dict.fromkeys(
-            ("auc", "pr_auc", *(f"lift_at_{share}" for share in LIFT_SHARES)), float("nan")
-        )
+    judged = {"rows": float(len(label)), "base_rate": float(label.mean())}
+    if not 0 < judged["base_rate"] < 1:
+        return judged
     return {
+        **judged,
         "auc": auc(label, score),
         "pr_auc": float(average_precision_score(label, score)),
         **{f"lift_at_{share}": lift(label, score, share / 100) for share in LIFT_SHARES},
@@ -71,18 +71,21 @@ def rank_metrics(label: Floats, score: Floats) -> dict[str, float]:
 
 
 def probability_metrics(label: Floats, probability: Floats) -> dict[str, float]:
-    """All metrics of predicted probabilities, ``rank_metrics`` among them."""
-    slope, intercept = calibration_line(label, probability)
+    """All metrics of predicted probabilities, ``rank_metrics`` among them; none is NaN."""
+    line = dict(
+        zip(
+            ("calibration_slope", "calibration_intercept"),
+            calibration_line(label, probability),
+            strict=True,
+        )
+    )
     return {
         **rank_metrics(label, probability),
         "log_loss": float(row_log_loss(label, probability).mean()),
         "brier": float(np.mean((probability - label) ** 2)),
         "ece": expected_calibration_error(label, probability),
-        "calibration_slope": slope,
-        "calibration_intercept": intercept,
         "mean_p": float(probability.mean()),
-        "base_rate": float(label.mean()),
-        "rows": float(len(label)),
+        **{name: value for name, value in line.items() if np.isfinite(value)},
     }
 
 

@@ -7,6 +7,7 @@ What belongs here: hashes and commits of what went in. What does not: writing th
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 from datetime import date
@@ -15,7 +16,6 @@ from ml.dataset import Dataset
 from ml.snapshots import SnapshotPlan
 from ml.tasks import Task
 from siyu.config import REPO
-from siyu.paths import Paths
 
 UNKNOWN = "unknown"
 
@@ -39,14 +39,22 @@ def git_sha() -> str:
     return f"{commit}+dirty" if said("status", "--porcelain", "--untracked-files=no") else commit
 
 
-def dbt_manifest_sha(paths: Paths) -> str:
-    """SHA-256 of dbt's manifest, or ``unknown`` before dbt ran."""
-    file = paths.dbt / "manifest.json"
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else UNKNOWN
+def dbt_manifest_sha() -> str:
+    """SHA-256 of what dbt's manifest holds of our own: models and macros, not when it was parsed."""
+    from siyu.transform import ensure_manifest
+
+    manifest = json.loads(ensure_manifest().read_text("utf-8"))
+    models = {name: node["checksum"]["checksum"] for name, node in manifest["nodes"].items()}
+    macros = {
+        name: macro["macro_sql"]
+        for name, macro in manifest["macros"].items()
+        if macro["package_name"] == manifest["metadata"]["project_name"]
+    }
+    return hashlib.sha256(json.dumps([models, macros], sort_keys=True).encode()).hexdigest()
 
 
 def training_tags(
-    task: Task, plan: SnapshotPlan, as_of: date, dataset: Dataset, paths: Paths, run_id: str
+    task: Task, plan: SnapshotPlan, as_of: date, dataset: Dataset, run_id: str
 ) -> dict[str, str]:
     """Facts that every run of one training shares.
 
@@ -55,7 +63,6 @@ def training_tags(
         plan: The cuts.
         as_of: Day of the training.
         dataset: Every row that was read.
-        paths: The retailer's places.
         run_id: The Dagster run, or whoever else trains.
     """
     return {
@@ -64,7 +71,7 @@ def training_tags(
         "as_of_range": f"{plan.fit[0]}..{plan.fit[-1]}",
         "test_as_of": plan.test.isoformat(),
         "git_sha": git_sha(),
-        "dbt_manifest_sha": dbt_manifest_sha(paths),
+        "dbt_manifest_sha": dbt_manifest_sha(),
         "data_sha256": dataset.sha256(),
         "dagster_run_id": run_id,
     }

@@ -23,6 +23,16 @@ from ml.training import PARAMETERS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# What each kind of model is, for whoever reads its run.
+_KINDS = {
+    "xgboost": "Boosted trees on every feature.",
+    "logistic": "Baseline: logistic regression on recency, frequency and tenure.",
+    "prior": "Baseline: the same probability for everyone, the rate in training.",
+    "recency": "Baseline: customers ordered by the days since their last purchase.",
+    "frequency": "Baseline: customers ordered by how many orders they have placed.",
+}
+_SHOWN = {"auc": "AUC", "pr_auc": "PR-AUC", "log_loss": "log-loss", "ece": "calibration error"}
+
 
 @dataclass(frozen=True)
 class Training:
@@ -53,12 +63,13 @@ def record_training(registry: Registry, training: Training) -> dict[str, LoggedR
     """Keep one run for each model and baseline.
 
     The leader's run stands for the training: it carries the figures, the differences and the
-    gate's reason. A model is kept with the leader and with what goes into the registry.
+    gate's reason. It is written last, so that it heads MLflow's list, the newest first. A model is
+    kept with the leader and with what goes into the registry.
     """
     candidates = training.candidates
     kept = {candidates.leader, training.decision.kind}
     runs: dict[str, LoggedRun] = {}
-    for name, metrics in training.metrics.items():
+    for name, metrics in reversed(list(training.metrics.items())):
         record = RunRecord(
             name=f"{name} {training.plan.test}",
             metrics=metrics,
@@ -68,18 +79,26 @@ def record_training(registry: Registry, training: Training) -> dict[str, LoggedR
                 "model": name,
                 "role": "model" if name == "xgboost" else "baseline",
             },
+            note=_note(training, name),
             predictor=candidates.predictors[name] if name in kept else None,
         )
         if name == candidates.leader:
             record = replace(
                 record,
-                metrics={**metrics, **_difference_metrics(training.differences)},
+                metrics={**metrics, **_fit_metrics(training)},
                 params={**record.params, **_fit_params(training)},
-                tags={**record.tags, "promotion_reason": training.decision.reason},
+                tags={**record.tags, **_fit_tags(training)},
                 figures=_figures(candidates),
             )
-        runs[name] = registry.log_run(training.task.experiment, record)
+        runs[name] = registry.log_run(training.task.experiment, record, training.task.question)
     return runs
+
+
+def decided(training: Training) -> str:
+    """What came of a training, in a sentence."""
+    decision = training.decision
+    verdict = "Promoted" if decision.promoted else "Not promoted"
+    return f"{verdict}: {decision.reason}. Tested on the customers of {training.plan.test}."
 
 
 def version_tags(training: Training) -> dict[str, str]:
@@ -107,29 +126,53 @@ def _figures(candidates: Candidates) -> dict[str, Figure]:
     }
 
 
+def _note(training: Training, name: str) -> str:
+    """A run's description: what it is, what came of it, and all models beside one another."""
+    if name != training.candidates.leader:
+        return f"{_KINDS[name]} Judged on the same customers as the model beside it."
+    lines = [
+        f"| model | {' | '.join(_SHOWN.values())} |",
+        f"|---|{'---:|' * len(_SHOWN)}",
+    ]
+    for model, metrics in training.metrics.items():
+        cells = (f"{metrics[metric]:.4f}" if metric in metrics else "–" for metric in _SHOWN)
+        lines.append(f"| {model} | {' | '.join(cells)} |")
+    table = "\n".join(lines)
+    return f"{training.task.question} {_KINDS[name]}\n\n{decided(training)}\n\n{table}"
+
+
 def _plan_params(plan: SnapshotPlan) -> dict[str, Any]:
-    return {
-        "train_cuts": " ".join(map(str, plan.train)),
-        "gap_cuts": " ".join(map(str, plan.gap)),
-        "validation_cuts": " ".join(map(str, plan.validation)),
-        "test_cut": plan.test,
-    }
+    cuts = {"train_cuts": plan.train, "gap_cuts": plan.gap, "validation_cuts": plan.validation}
+    said = {name: ", ".join(map(str, days)) for name, days in cuts.items() if days}
+    return {**said, "test_cut": plan.test}
 
 
 def _fit_params(training: Training) -> dict[str, Any]:
     candidates, fitted = training.candidates, training.candidates.fitted
     params: dict[str, Any] = {
-        "dropped_features": " ".join(sorted(training.dropped)) or "none",
+        "dropped_features": ", ".join(sorted(training.dropped)) or "none",
         "feature_count": len(candidates.predictors[candidates.leader].features),
     }
     if fitted:
+        kind = fitted.predictor.calibrator.kind
         params |= {
             **PARAMETERS,
             "rounds": fitted.rounds,
-            "calibration": fitted.calibration,
-            "validation_log_loss": fitted.validation_log_loss,
+            "calibration": "none" if kind == "identity" else kind,
         }
     return params
+
+
+def _fit_tags(training: Training) -> dict[str, str]:
+    fitted = training.candidates.fitted
+    said = {"promotion_reason": training.decision.reason}
+    return {**said, "calibration_reason": fitted.calibration_reason} if fitted else said
+
+
+def _fit_metrics(training: Training) -> dict[str, float]:
+    fitted = training.candidates.fitted
+    found = _difference_metrics(training.differences)
+    return {**found, "validation_log_loss": fitted.validation_log_loss} if fitted else found
 
 
 def _difference_metrics(

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 _MODEL = "model"
+# MLflow's own name for a description.
+_NOTE = "mlflow.note.content"
 # Read when MLflow is imported: no usage reports, no bars among the logs, and no copy of this
 # project's lock file with every model, whose requirements are few and stated.
 _QUIET = {
@@ -48,6 +50,7 @@ class RunRecord:
         metrics: Numbers by name; those that are not finite are left out.
         params: Settings by name.
         tags: Facts by name.
+        note: What a person reads first, in Markdown.
         predictor: The model, where the run has one to keep.
         figures: Figures by file name.
         texts: Text artefacts by file name.
@@ -57,9 +60,23 @@ class RunRecord:
     metrics: Mapping[str, float]
     params: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
     predictor: Predictor | None = None
     figures: Mapping[str, Figure] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModelNotes:
+    """What a person reads of a registered model.
+
+    Attributes:
+        model: What it answers.
+        version: How this version came about.
+    """
+
+    model: str
+    version: str
 
 
 @dataclass(frozen=True)
@@ -108,11 +125,19 @@ class Registry:
         self._remote = env.get("MLFLOW_TRACKING_URI") or None
         self._uri = self._remote or f"sqlite:///{self._folder / 'mlflow.db'}"
 
-    def log_run(self, experiment: str, record: RunRecord) -> LoggedRun:
-        """Keep one finished run; one that fails on the way is marked so and can be told apart."""
+    def log_run(self, experiment: str, record: RunRecord, about: str) -> LoggedRun:
+        """Keep one finished run; one that fails on the way is marked so and can be told apart.
+
+        Args:
+            experiment: Name of the experiment, made when missing.
+            record: The run.
+            about: What the experiment's runs have in common.
+        """
         mlflow, client = self._open()
         run = client.create_run(
-            self._experiment(client, experiment), run_name=record.name, tags=dict(record.tags)
+            self._experiment(client, experiment, about),
+            run_name=record.name,
+            tags={**record.tags, _NOTE: record.note, "mlflow.source.name": "siyu"},
         )
         run_id: str = run.info.run_id
         try:
@@ -127,15 +152,22 @@ class Registry:
         url = f"{self._ui()}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
         return LoggedRun(run_id, url, model_uri)
 
-    def register(self, name: str, run: LoggedRun, tags: Mapping[str, str]) -> RegisteredModel:
+    def register(
+        self, name: str, run: LoggedRun, tags: Mapping[str, str], notes: ModelNotes
+    ) -> RegisteredModel:
         """Make a run's model the challenger of that name."""
         if run.model_uri is None:
             raise ValueError(f"run {run.run_id} has no model to register as {name}")
         _, client = self._open()
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
+        client.update_registered_model(name, notes.model)
         made = client.create_model_version(
-            name, source=run.model_uri, run_id=run.run_id, tags=dict(tags)
+            name,
+            source=run.model_uri,
+            run_id=run.run_id,
+            tags=dict(tags),
+            description=notes.version,
         )
         client.set_registered_model_alias(name, CHALLENGER, made.version)
         return _registered(made, tags)
@@ -194,13 +226,14 @@ class Registry:
                 os.environ.pop(name, None)
         return mlflow, mlflow.MlflowClient()
 
-    def _experiment(self, client: Any, name: str) -> str:
+    def _experiment(self, client: Any, name: str, about: str) -> str:
         found = client.get_experiment_by_name(name)
         if found is not None:
+            client.set_experiment_tag(found.experiment_id, _NOTE, about)
             return str(found.experiment_id)
         local = (self._folder / "artifacts").as_uri() if self._remote is None else None
         # Without its kind the UI opens an experiment on pages for language models.
-        kind = {"mlflow.experimentKind": "custom_model_development"}
+        kind = {"mlflow.experimentKind": "custom_model_development", _NOTE: about}
         return str(client.create_experiment(name, artifact_location=local, tags=kind))
 
     def _log(self, client: Any, run_id: str, record: RunRecord) -> None:

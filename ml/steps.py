@@ -18,8 +18,8 @@ from ml.dataset import Dataset, Floats, drop_unknown, read_features, read_traini
 from ml.evaluation import Difference
 from ml.promotion import MAX_ECE, decide
 from ml.provenance import task_tags, training_tags
-from ml.recording import Training, record_training, version_tags
-from ml.registry import RegisteredModel, Registry, as_of_of
+from ml.recording import Training, decided, record_training, version_tags
+from ml.registry import ModelNotes, RegisteredModel, Registry, as_of_of
 from ml.scores_schema import SCORES_SCHEMA, SCORES_TABLE
 from ml.scoring import ModelIdentity, score_rows
 from ml.snapshots import HistoryTooShort, SnapshotPlan, snapshot_dates
@@ -148,11 +148,16 @@ def train(
         metrics=candidates.metrics(found),
         differences=candidates.differences(),
         decision=decision.noted(candidates.note),
-        tags=training_tags(found, plan, as_of, read, paths, run_id),
+        tags=training_tags(found, plan, as_of, read, run_id),
         dropped=dropped,
     )
     runs = record_training(registry, training)
-    model = registry.register(found.model_name, runs[decision.kind], version_tags(training))
+    model = registry.register(
+        found.model_name,
+        runs[decision.kind],
+        version_tags(training),
+        ModelNotes(found.question, decided(training)),
+    )
     # The alias moves last: a training that is killed before leaves the champion as it was.
     if decision.promoted:
         registry.promote(model)

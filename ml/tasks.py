@@ -54,6 +54,22 @@ class Task:
         """Whether 1.0 means that the customer buys."""
         return self.name == "repurchase"
 
+    @property
+    def question(self) -> str:
+        """What a probability of this task means, in a sentence."""
+        settings = self.settings
+        does = "buys at least once" if self.buying else "buys nothing"
+        later = f", beginning {settings.lead_days} days later" if settings.lead_days else ""
+        who = (
+            f", among those who bought in the {settings.active_days} days before"
+            if settings.active_days
+            else ""
+        )
+        return (
+            f"Probability that a customer {does} in the {settings.horizon_days} days after the "
+            f"as-of day{later}{who}."
+        )
+
     def risk_band(self, probability: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
         """``high``, ``medium`` or ``low`` risk of not buying."""
         risk = 1 - probability if self.buying else probability

@@ -48,13 +48,13 @@ class Fitted:
         predictor: The refitted trees with their calibrator.
         rounds: Number of trees, found by early stopping.
         validation_log_loss: Log-loss on the validation cuts before the refit.
-        calibration: Which calibrator was chosen, and why.
+        calibration_reason: Why its calibrator was chosen.
     """
 
     predictor: Predictor
     rounds: int
     validation_log_loss: float
-    calibration: str
+    calibration_reason: str
 
 
 def too_small(train: Dataset) -> str | None:
@@ -107,7 +107,7 @@ def choose_calibrator(
     last = validation.as_of.max()
     earlier = validation.where(validation.as_of + np.timedelta64(matures.days, "D") <= last)
     if not len(earlier) or not 0 < earlier.label.mean() < 1:
-        return Calibrator(), "identity: no earlier validation cut to fit a calibrator on"
+        return Calibrator(), "no earlier validation cut to fit a calibrator on"
     later = validation.where(validation.as_of == last)
     raw_earlier, raw_later = predictor.raw(earlier.matrix), predictor.raw(later.matrix)
     identity = row_log_loss(later.label, raw_later)
@@ -120,11 +120,11 @@ def choose_calibrator(
     said = ", ".join(f"{kind} {gain:+.4f}" for kind, (gain, _) in gains.items())
     kind = max(gains, key=lambda name: gains[name][0])
     if not gains[kind][1]:
-        return Calibrator(), f"identity: none gains more than a standard error out of time ({said})"
+        return Calibrator(), f"none gains more than a standard error out of time ({said})"
     refit = fit_platt if kind == "platt" else fit_isotonic
     return (
         refit(predictor.raw(validation.matrix), validation.label),
-        f"{kind}: gains log-loss out of time ({said})",
+        f"{kind} gains log-loss out of time ({said})",
     )
 
 

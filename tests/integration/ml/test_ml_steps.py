@@ -88,6 +88,27 @@ def test_every_model_has_a_run_with_the_same_names(home, trained) -> None:
     assert leader["params.dropped_features"] == "wecom_groups"
     assert leader["metrics.log_loss_vs_logistic_high"] < 0
     assert leader["tags.promotion_reason"] == trained.reason
+    assert leader["params.calibration"] in ("none", "platt", "isotonic")
+    assert leader["tags.calibration_reason"]
+    assert (found["metrics.base_rate"] == leader["metrics.base_rate"]).all()
+    assert leader["start_time"] == found["start_time"].max()
+
+
+def test_runs_experiments_and_models_say_what_they_are(home, trained, registry) -> None:
+    import mlflow
+
+    question = "Probability that a customer buys at least once in the 30 days after the as-of day."
+    found = runs(home, "made_up/repurchase_h30")["tags.mlflow.note.content"]
+    assert found["xgboost"].startswith(question)
+    assert "| logistic |" in found["xgboost"]
+    assert "Baseline" in found["recency"]
+    client = mlflow.MlflowClient()
+    experiment = client.get_experiment_by_name("made_up/repurchase_h30")
+    assert experiment.tags["mlflow.note.content"] == question
+    assert client.get_registered_model("made_up_repurchase").description == question
+    champion = registry.champion("made_up_repurchase")
+    version = client.get_model_version("made_up_repurchase", str(champion.version))
+    assert version.description.startswith("Promoted: ")
 
 
 def test_figures_are_kept_with_the_leader(home, trained) -> None:

@@ -33,7 +33,14 @@ def test_auc_equals_scikit_learn_with_ties(label: np.ndarray, seed: int) -> None
     if 0 < label.mean() < 1:
         assert auc(label, score) == pytest.approx(roc_auc_score(label, score))
     else:
-        assert np.isnan(rank_metrics(label, score)["auc"])
+        assert rank_metrics(label, score) == {"rows": len(label), "base_rate": label.mean()}
+
+
+def test_a_constant_probability_has_no_calibration_line_and_no_metric_is_nan() -> None:
+    label, _ = outcomes()
+    found = probability_metrics(label, np.full(len(label), 0.3))
+    assert "calibration_slope" not in found
+    assert np.isfinite(list(found.values())).all()
 
 
 def test_metrics_equal_scikit_learn() -> None:
