@@ -21,3 +21,8 @@
         when {{ age }} >= 65 then '65+'
     end
 {%- endmacro %}
+
+{#- Whether an order of this status counts: paid for, and not cancelled since. -#}
+{% macro is_counted(status) -%}
+    {{ status }} in ('paid', 'shipped', 'completed')
+{%- endmacro %}

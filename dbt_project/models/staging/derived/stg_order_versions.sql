@@ -1,4 +1,4 @@
--- Every version of every order, headers derived from lines included (those have one version).
+-- Every version of every order, headers derived from lines included.
 select
     order_id,
     member_id,
@@ -64,5 +64,5 @@ select
     _event_date,
     _known_at,
     _loaded_at,
-    cast(null as timestamp) as _superseded_at
+    _superseded_at
 from {{ ref('stg_orders_from_lines') }}

@@ -1,4 +1,4 @@
--- Every version of every refund, return lines that are refunds included (those have one version).
+-- Every version of every refund, return lines that are refunds included.
 select
     refund_id,
     order_id,
@@ -48,5 +48,5 @@ select
     _event_date,
     _known_at,
     _loaded_at,
-    cast(null as timestamp) as _superseded_at
+    _superseded_at
 from {{ ref('stg_refunds_from_lines') }}

@@ -1,5 +1,5 @@
 {{ config(materialized='table') }}
--- Return lines of retailers whose orders have no headers, as refunds. Where the selling system has
+-- Every version of the return lines of retailers whose orders have no headers, as refunds. Where the selling system has
 -- headers it also has refund records, and counting its return lines too would count them twice.
 -- The order is the line's own when that sold something; a credit note does not say which it was.
 select
@@ -20,9 +20,11 @@ select
     line._event_at,
     line._event_date,
     line._known_at,
-    line._loaded_at
-from {{ ref('stg_order_lines') }} as line
-left join {{ ref('stg_orders_from_lines') }} as sold on line.order_id = sold.order_id
+    line._loaded_at,
+    line._superseded_at
+from ({{ all_versions('order_lines') }}) as line
+left join {{ ref('stg_orders_from_lines') }} as sold
+    on line.order_id = sold.order_id and sold._superseded_at is null
 where
     line.line_type = 'return'
     and not exists (

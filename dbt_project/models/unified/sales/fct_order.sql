@@ -22,7 +22,7 @@ resolved as (
             when by_openid.customer_id is not null then 'openid'
             when by_phone.customer_id is not null then 'phone'
         end as resolved_by,
-        placed.status in ('paid', 'shipped', 'completed') as is_counted
+        {{ is_counted('placed.status') }} as is_counted
     from {{ ref('stg_orders') }} as placed
     left join {{ ref('customer_identifier') }} as by_member on placed.member_id = by_member.identifier
     left join {{ ref('customer_identifier') }} as by_buyer on placed.buyer_id = by_buyer.identifier

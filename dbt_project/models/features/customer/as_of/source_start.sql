@@ -2,7 +2,7 @@
 -- One row: since when the retailer has each source. Before that a feature of the source is unknown,
 -- not 0; null, and so never, where the retailer lacks it.
 select
-    {{ began(ref('refund_version')) }} as refunds,
+    {{ began(ref('stg_refund_versions')) }} as refunds,
     {{ began(source('lake', 'order_lines')) }} as lines,
     {{ began(source('lake', 'products'), 'category_l1') }} as categories,
     {{ began(ref('order_version'), 'store_id') }} as stores,

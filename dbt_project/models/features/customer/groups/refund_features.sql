@@ -6,15 +6,16 @@ with refunds as (
         dates.as_of_date,
         coalesce(orders.customer_id, by_member_id.customer_id) as customer_id,
         version.amount,
-        {{ days_between('version.refunded_date', 'dates.as_of_date') }} as age_days
-    from {{ ref('refund_version') }} as version
+        {{ days_between('coalesce(version.refunded_date, version.requested_date)', 'dates.as_of_date') }}
+            as age_days
+    from {{ ref('stg_refund_versions') }} as version
     {{- join_feature_dates('version') }}
     left join {{ ref('order_as_of') }} as orders
         on version.order_id = orders.order_id and dates.as_of_date = orders.as_of_date
     {{- join_customers('version', ['member_id']) }}
     where
-        version.is_completed
-        and version.refunded_at < dates.as_of
+        version.status = 'completed'
+        and coalesce(version.refunded_at, version.requested_at) < dates.as_of
         and coalesce(orders.is_counted, true)
 )
 
