@@ -251,7 +251,7 @@ def _parsed(engine: Engine, target: Path) -> Manifest:
 
     dbt throws its partial parse away whenever a variable or the profile changes, and run by run they
     do. No model needs them to be understood, so the project is parsed without and run with them. A
-    new target folder starts from the parse that definitions were loaded from.
+    target folder that is new or behind starts from the parse that definitions were loaded from.
 
     Args:
         engine: The engine to parse for.
@@ -264,13 +264,17 @@ def _parsed(engine: Engine, target: Path) -> Manifest:
     if state not in _manifests:
         target.mkdir(parents=True, exist_ok=True)
         made, kept = (folder / _PARTIAL_PARSE for folder in (MANIFEST.parent, target))
-        if engine == "duckdb" and made.exists() and not kept.exists():
+        if engine == "duckdb" and made.exists() and _written(made) > _written(kept):
             shutil.copyfile(made, kept)
         said = dbtRunner().invoke(["parse", *_places(engine, target, target), *_UNWRITTEN])
         if not isinstance(said.result, Manifest):
             raise DbtError(f"{PROJECT}: {said.exception}") from said.exception
         _manifests[state] = said.result
     return _manifests[state]
+
+
+def _written(file: Path) -> float:
+    return file.stat().st_mtime if file.exists() else 0.0
 
 
 @contextmanager

@@ -9,6 +9,8 @@ What belongs here: which layers stand above which. What does not: whether they p
 
 from __future__ import annotations
 
+from functools import cache
+
 from expectations.suites.scores import SCORES
 from orchestration.lib.dbt import layer_tables, read_manifest
 from orchestration.lib.lake import lake_tables
@@ -34,6 +36,8 @@ def tables_above(group: str) -> tuple[str, ...]:
     return tuple(table for layer in _ABOVE[group] for table in _tables(layer))
 
 
+# A dozen definitions ask; the manifest they were loaded from does not change under them.
+@cache
 def _tables(layer: str) -> tuple[str, ...]:
     if layer == "lake":
         return lake_tables()
