@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from siyu import dagster_home
 from siyu.config import REPO, Settings, SettingsError
 from siyu.paths import Paths
 from siyu.retailer import RetailerError, load_retailer
@@ -130,11 +131,8 @@ def ui(
     settings = _settings()
     mlflow = Paths.of(settings).mlflow
     mlflow.mkdir(parents=True, exist_ok=True)
-    dagster_home = Paths.of(settings).dagster
-    dagster_home.mkdir(parents=True, exist_ok=True)
-    (dagster_home / "dagster.yaml").write_bytes((REPO / "dagster.yaml").read_bytes())
     environment = {
-        "DAGSTER_HOME": str(dagster_home),
+        "DAGSTER_HOME": str(dagster_home.lay_out(settings)),
         "DAGSTER_DISABLE_TELEMETRY": "yes",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

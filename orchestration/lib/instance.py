@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 
 import dagster as dg
 
-from siyu.config import REPO, Settings
-from siyu.paths import Paths
+from siyu import dagster_home
+from siyu.config import Settings
 
 
 def prepare_instance(settings: Settings) -> None:
     """Make the instance's home and point ``DAGSTER_HOME`` at it, unless the user named one."""
     if os.environ.get("DAGSTER_HOME"):
         return
-    home = Paths.of(settings).dagster
-    home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(REPO / "dagster.yaml", home / "dagster.yaml")
-    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ["DAGSTER_HOME"] = str(dagster_home.lay_out(settings))
 
 
 def open_instance() -> dg.DagsterInstance:
