@@ -1,18 +1,21 @@
 """``python -m benchmarks [name]``: run every benchmark, or one.
 
 Run together, each benchmark has a process of its own, so that what one imports or leaves in memory
-is not in another's figures. The exit status is 1 when any falls short of its goal or breaks, and 2
-when there is no benchmark of that name.
+is not in another's figures; the runs that several speak of are made once. The exit status is 1 when
+any falls short of its goal or breaks, and 2 when there is no benchmark, or none of that name.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from benchmarks._runs import HOME, bench_home
 
 FOLDER = Path(__file__).parent
 
@@ -45,10 +48,14 @@ def run_all(found: Sequence[str]) -> int:
         0 when all reached their goals, else 1.
     """
     short = []
-    for name in found:
-        done = subprocess.run([sys.executable, "-m", "benchmarks", name], check=False)
-        if done.returncode:
-            short.append(name)
+    with bench_home() as home:
+        environment = {**os.environ, HOME: str(home)}
+        for name in found:
+            done = subprocess.run(
+                [sys.executable, "-m", "benchmarks", name], env=environment, check=False
+            )
+            if done.returncode:
+                short.append(name)
     if short:
         print(f"short of their goals: {', '.join(short)}", file=sys.stderr)
     return 1 if short else 0
@@ -57,6 +64,9 @@ def run_all(found: Sequence[str]) -> int:
 def main(arguments: Sequence[str]) -> int:
     """Run what the command line asks for; returns the exit status."""
     known = names()
+    if not known:
+        print(f"no benchmark in {FOLDER}", file=sys.stderr)
+        return 2
     if not arguments:
         return run_all(known)
     if len(arguments) > 1 or arguments[0] not in known:

@@ -36,6 +36,7 @@ class Writer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._connection = duckdb.connect()
+        self._connection.execute("SET enable_progress_bar = false")
         self.rows: Counter[str] = Counter()
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -78,6 +79,12 @@ def test_an_unknown_benchmark_is_refused_with_the_known_ones(monkeypatch, capsys
     assert "speed" in capsys.readouterr().err
 
 
+def test_no_benchmark_at_all_is_not_a_success(monkeypatch, capsys):
+    monkeypatch.setattr(harness, "names", list)
+    assert harness.main([]) == 2
+    assert "no benchmark" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("reached", "status"), [(True, 0), (False, 1)])
 def test_the_exit_status_says_whether_the_goal_was_reached(monkeypatch, reached, status):
     class Benchmark:
@@ -102,14 +109,18 @@ def test_a_benchmark_that_does_not_say_is_refused(monkeypatch):
 
 
 def test_one_short_benchmark_does_not_stop_the_others(monkeypatch, capsys):
+    monkeypatch.delenv("SIYU_BENCH_HOME", raising=False)
     statuses = {"first": 1, "second": 0}
-    ran = []
+    ran, homes = [], set()
 
-    def run(command, check):
+    def run(command, env, check):
         ran.append(command[-1])
+        homes.add(env["SIYU_BENCH_HOME"])
         return subprocess.CompletedProcess(command, statuses[command[-1]])
 
     monkeypatch.setattr(harness.subprocess, "run", run)
     assert harness.run_all(list(statuses)) == 1
     assert ran == ["first", "second"]
+    assert len(homes) == 1
+    assert not any(Path(home).exists() for home in homes)
     assert capsys.readouterr().err == "short of their goals: first\n"
