@@ -26,6 +26,7 @@ pytest_plugins = ("pytester",)
 
 TESTS = Path(__file__).parent
 TIERS = ("unit", "integration", "pipeline")
+SPARK_CONF = TESTS / "integration" / "transform" / "spark_conf"
 
 # A developer's own settings must not change what a test sees.
 FORGOTTEN = (
@@ -81,6 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
     home = tempfile.mkdtemp(prefix="siyu-tests-")
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
     environment.setenv("SIYU_HOME", home)
+    environment.setenv("SPARK_CONF_DIR", str(SPARK_CONF))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
