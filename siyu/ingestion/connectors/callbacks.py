@@ -477,23 +477,29 @@ def callback_store(settings: Settings, retailer: Retailer, connection: str) -> R
 
 _LOST = """
 WITH span AS (SELECT min(occurred_at) AS first, max(occurred_at) AS last FROM events),
-adds AS (
+polled AS (
     SELECT DISTINCT external_userid, staff_id, added_at
     FROM contacts, span
     WHERE added_at BETWEEN span.first AND span.last
+),
+matched AS (
+    SELECT
+        CAST(timezone($timezone, timezone('UTC', added_at)) AS DATE) AS day,
+        EXISTS (
+            SELECT 1 FROM events
+            WHERE events.change_type IN ('add_external_contact', 'add_half_external_contact')
+                AND events.external_userid = polled.external_userid
+                AND events.staff_id = polled.staff_id
+                AND abs(epoch(events.occurred_at) - epoch(polled.added_at)) <= $tolerance_seconds
+        ) AS came
+    FROM polled
 )
 SELECT
-    CAST(timezone($timezone, timezone('UTC', adds.added_at)) AS DATE) AS day,
+    day,
     count(*) AS adds,
-    count(*) FILTER (WHERE NOT EXISTS (
-        SELECT 1 FROM events
-        WHERE events.change_type IN ('add_external_contact', 'add_half_external_contact')
-            AND events.external_userid = adds.external_userid
-            AND events.staff_id = adds.staff_id
-            AND abs(epoch(events.occurred_at) - epoch(adds.added_at)) <= $tolerance_seconds
-    )) AS lost,
-    lost / adds AS lost_event_rate
-FROM adds
+    count(*) FILTER (WHERE NOT came) AS lost,
+    count(*) FILTER (WHERE NOT came) / count(*) AS lost_event_rate
+FROM matched
 GROUP BY day
 ORDER BY day
 """

@@ -6,7 +6,7 @@ a raw file is one trade as it was at ``pulled_at``; every change of a trade brin
 Pages move while they are read: a trade that changes leaves the window, and those behind it move up.
 A window ends no later than now, so nothing can enter it; it is read from its last page to its first,
 so what moves up moves to pages that are still to be read. Where the mall does not say how many there
-are, the window is read again until nothing new turns up. What left the window is in the next one.
+are, the window is read again until two readings are the same. What left the window is in the next.
 
 What belongs here: the mall's paging, windows and codes. What does not: what a trade means (the
 retailer's mappings).
@@ -34,6 +34,9 @@ _ZONE: Final = ZoneInfo("Asia/Shanghai")
 _PAGE: Final = 100
 _ENCRYPTED: Final = re.compile(r"\$.+\$\d+\$")
 _READINGS: Final = 5
+
+# Number of a trade, and when it last changed.
+_Identity = tuple[Any, Any]
 
 
 def pull(
@@ -140,7 +143,10 @@ def _window(session: Session, first: datetime, last: datetime) -> Iterator[list[
     """Pages of the trades that last changed between two times, none of them missing."""
     page, total, has_next = _page(session, first, last, 1)
     if total is None:
-        yield from _until_nothing_new(session, first, last, page, has_next)
+        if has_next:
+            yield from _until_it_holds_still(session, first, last)
+        else:
+            yield page
         return
     if total <= len(page):
         yield page
@@ -153,25 +159,28 @@ def _window(session: Session, first: datetime, last: datetime) -> Iterator[list[
         yield _page(session, first, last, number)[0]
 
 
-def _until_nothing_new(
-    session: Session, first: datetime, last: datetime, page: list[Record], has_next: bool
+def _until_it_holds_still(
+    session: Session, first: datetime, last: datetime
 ) -> Iterator[list[Record]]:
-    """Read a window of unknown size again and again, until a reading shows no trade for the first time."""
-    yield page
-    if not has_next:
-        return
-    known = set(map(_identity, page))
+    """Read a window of unknown size until two readings are the same.
+
+    A trade can only be missed when one that was read before it leaves; the next reading then lacks
+    that one. So when two are the same, the earlier missed none.
+    """
+    known: set[_Identity] = set()
+    before: set[_Identity] | None = None
     for _ in range(_READINGS):
-        before = len(known)
-        number = 0
-        has_next = True
+        read: set[_Identity] = set()
+        number, has_next = 0, True
         while has_next:
             number += 1
             page, _, has_next = _page(session, first, last, number)
             yield [trade for trade in page if _identity(trade) not in known]
-            known.update(map(_identity, page))
-        if len(known) == before:
+            read.update(map(_identity, page))
+            known |= read
+        if read == before or number == 1:
             return
+        before = read
     raise SourceError(
         f"{TRADES}: the window from {first:%F %T} to {last:%F %T} does not hold still; make "
         "pull.window_days smaller, or pull when the mall is quiet",
@@ -203,7 +212,7 @@ def _info(trade: Record, part: str) -> Mapping[str, Any]:
     return (trade.get("full_order_info") or {}).get(part) or {}
 
 
-def _identity(trade: Record) -> tuple[Any, Any]:
+def _identity(trade: Record) -> _Identity:
     """What tells one version of a trade from another."""
     order = _info(trade, "order_info")
     return order.get("tid"), order.get("update_time")
