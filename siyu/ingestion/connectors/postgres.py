@@ -226,6 +226,12 @@ def _table(database: _Database, ask: Ask) -> _Table:
     Raises:
         SourceError: there is none, or what retailer.yaml wants of it may not be read.
     """
+    if ask.source.format != "parquet":
+        raise SourceError(
+            f"what is read from {ask.source.location} is kept as Parquet; set format: parquet for "
+            "the input",
+            transient=False,
+        )
     schema, _, name = ask.source.location.rpartition(".")
     sql = f"{identifier(schema or 'public')}.{identifier(name)}"
     try:

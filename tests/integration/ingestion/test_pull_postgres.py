@@ -165,6 +165,7 @@ def test_every_type_arrives_whole(erp: Erp, server: Server) -> None:
         f"INSERT INTO {erp.schema}.things (id) VALUES (1)",
     )
     erp.input("things", cursor="id")
+    erp.input("compared", table=f"{erp.schema}.things", mode="snapshot", key=["id"])
     assert erp.pull()["things"].rows == 2
     as_text = ", ".join(f"{name}::VARCHAR" for name in EVERYTHING)
     nulls, full = erp.rows("things", f"SELECT {as_text} FROM pulled ORDER BY id")
@@ -182,6 +183,8 @@ def test_every_type_arrives_whole(erp: Erp, server: Server) -> None:
         "span": "P1M2D",
     }  # fmt: skip
     assert nulls[1:] == (None,) * (len(EVERYTHING) - 1)
+    assert erp.rows("compared", f"SELECT {as_text} FROM pulled ORDER BY id") == [nulls, full]
+    assert erp.pull()["compared"].rows == 0
 
 
 def test_domains_and_enumerations_arrive_as_what_they_are(erp: Erp, server: Server) -> None:
@@ -451,6 +454,13 @@ def test_a_column_that_is_missing_is_named_with_those_there_are(erp: Erp, server
     assert "has no column updated_at" in str(error)
     assert "it has id, at" in str(error)
     assert not error.transient
+
+
+def test_another_format_than_parquet_is_refused(erp: Erp, server: Server) -> None:
+    orders(erp, server)
+    erp.input("orders", cursor="at")
+    erp.inputs["orders"]["format"] = "csv"
+    assert "set format: parquet" in str(erp.fails())
 
 
 def test_what_the_user_may_not_read_is_named(erp: Erp, server: Server) -> None:
