@@ -62,11 +62,12 @@ def rank_metrics(label: Floats, score: Floats) -> dict[str, float]:
     judged = {"rows": float(len(label)), "base_rate": float(label.mean())}
     if not 0 < judged["base_rate"] < 1:
         return judged
+    # The AUC goes first: MLflow opens a comparison with the first metric.
     return {
-        **judged,
         "auc": auc(label, score),
         "pr_auc": float(average_precision_score(label, score)),
         **{f"lift_at_{share}": lift(label, score, share / 100) for share in LIFT_SHARES},
+        **judged,
     }
 
 

@@ -46,6 +46,7 @@ def test_a_constant_probability_has_no_calibration_line_and_no_metric_is_nan() -
 def test_metrics_equal_scikit_learn() -> None:
     label, probability = outcomes()
     found = probability_metrics(label, probability)
+    assert next(iter(found)) == "auc"
     assert found["auc"] == pytest.approx(roc_auc_score(label, probability))
     assert found["pr_auc"] == pytest.approx(average_precision_score(label, probability))
     assert found["log_loss"] == pytest.approx(log_loss(label, probability))
