@@ -121,6 +121,8 @@ class ObjectsConnection(_Connection):
         access_key: Key id.
         secret_key: Its secret.
         scheme: ``http`` only for storage on this machine.
+        virtual_hosts: Whether the bucket stands before the endpoint's host, as Alibaba's OSS and
+            Tencent's COS want it; always so on AWS.
     """
 
     type: Literal["objects"]
@@ -130,6 +132,7 @@ class ObjectsConnection(_Connection):
     access_key: str = ""
     secret_key: str = ""
     scheme: Literal["https", "http"] = "https"
+    virtual_hosts: bool = False
 
 
 Connection = Annotated[

@@ -126,6 +126,7 @@ def _storage(connection: ObjectsConnection) -> S3FileSystem:
         region=connection.region,
         endpoint_override=connection.endpoint or None,
         scheme=connection.scheme,
+        force_virtual_addressing=connection.virtual_hosts,
         connect_timeout=connection.timeout_seconds,
         request_timeout=connection.timeout_seconds,
         retry_strategy=AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),

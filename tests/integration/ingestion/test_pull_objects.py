@@ -114,6 +114,45 @@ class Drop:
         return raised.value
 
 
+class Line:
+    """A line to the storage that sees what is asked, and is cut once so many bytes have come."""
+
+    def __init__(self, endpoint: str, cut_after: int = 10**9) -> None:
+        host, port = endpoint.split(":")
+        self._server, self.left = (host, int(port)), cut_after
+        self.asked: list[bytes] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"127.0.0.1:{self._listening.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listening.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listening.accept()
+            except OSError:
+                return
+            server = socket.create_connection(self._server)
+            threading.Thread(target=self._pass, args=(client, server, False), daemon=True).start()
+            threading.Thread(target=self._pass, args=(server, client, True), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                if counted and self.left < len(data):
+                    break
+                if counted:
+                    self.left -= len(data)
+                else:
+                    self.asked.append(data)
+                target.sendall(data)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
 @pytest.fixture
 def drop(tmp_path: Path, storage: Storage) -> Drop:
     return Drop(tmp_path, storage.endpoint)
@@ -164,6 +203,21 @@ def test_locations_are_globs_below_the_connections_prefix(
     drop.input("orders", location)
     drop.pull()
     assert {key for key, _ in drop.copied()} == found
+
+
+@pytest.mark.parametrize(("virtual", "host"), [(True, "drop-zone.localhost"), (False, "localhost")])
+def test_a_bucket_may_be_part_of_the_hosts_name(
+    drop: Drop, storage: Storage, virtual: bool, host: str
+) -> None:
+    storage.put("pos/orders_1.csv", b"x")
+    line = Line(storage.endpoint)
+    drop.connection["virtual_hosts"] = virtual
+    drop.connection["endpoint"] = line.endpoint.replace("127.0.0.1", "localhost")
+    drop.pull()
+    line.close()
+    assert drop.copied() == [("pos/orders_1.csv", b"x")]
+    assert line.asked
+    assert all(f"\r\nhost: {host}:".encode() in each.lower() for each in line.asked)
 
 
 def test_a_list_of_several_pages_is_read_to_its_end(drop: Drop, storage: Storage) -> None:
@@ -264,41 +318,6 @@ def test_storage_that_is_down_may_come_back(drop: Drop) -> None:
     assert error.transient
 
 
-class BreakingLine:
-    """A line to a server that is cut, on both sides, once so many bytes of an object have come."""
-
-    def __init__(self, endpoint: str, after: int) -> None:
-        host, port = endpoint.split(":")
-        self._server, self.left = (host, int(port)), after
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = f"127.0.0.1:{self._listening.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        self._listening.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listening.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self._server)
-            threading.Thread(target=self._pass, args=(client, server, False), daemon=True).start()
-            threading.Thread(target=self._pass, args=(server, client, True), daemon=True).start()
-
-    def _pass(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
-        with suppress(OSError):
-            while data := source.recv(65_536):
-                if counted and self.left < len(data):
-                    break
-                self.left -= len(data) if counted else 0
-                target.sendall(data)
-        for end in (source, target):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-
 def test_a_line_that_breaks_half_way_is_resumed_after_what_is_whole(
     drop: Drop, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,7 +325,7 @@ def test_a_line_that_breaks_half_way_is_resumed_after_what_is_whole(
     contents = {f"pos/orders_{number}.csv": bytes([number]) * 1_000_000 for number in range(3)}
     for number, (key, data) in enumerate(contents.items()):
         storage.put(key, data, at(number))
-    line = BreakingLine(storage.endpoint, after=1_500_000)
+    line = Line(storage.endpoint, cut_after=1_500_000)
     drop.connection["endpoint"] = line.endpoint
     error = drop.fails()
     assert error.transient
