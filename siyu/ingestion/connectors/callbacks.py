@@ -44,6 +44,7 @@ from siyu.ingestion.pull import inputs_of, with_variables
 from siyu.ingestion.raw import RawStore
 from siyu.paths import Paths
 from siyu.retailer import Retailer, WecomConnection
+from siyu.vault import VaultError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -389,7 +390,10 @@ def callback_app(receiver: Receiver, roll_seconds: float) -> Starlette:
     async def roll_for_ever() -> None:
         while True:
             await anyio.sleep(roll_seconds)
-            await run_sync(receiver.roll)
+            try:
+                await run_sync(receiver.roll)
+            except (OSError, VaultError) as error:
+                _log.error("events stay in the journal for now: %s", error)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> Any:

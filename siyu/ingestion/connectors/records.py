@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, NamedTuple
@@ -17,7 +18,7 @@ from siyu.ingestion.pull import Failed, Piece, SourceError
 from siyu.ingestion.raw import Cursor, RawStore, Write
 
 SUFFIX: Final = ".jsonl.gz"
-_PIECE_RECORDS: Final = 5_000
+_PIECE_BYTES: Final = 16 << 20  # plain; what is held in memory
 
 Record = Mapping[str, Any]
 # What identifies a record of a listing, such as member of staff and contact.
@@ -60,21 +61,25 @@ def pieces(
         steps: What is read.
         state: Sealed state to keep beside a piece, given its cursor.
     """
-    records: list[Record] = []
-    warnings: list[str] = []
+    held: list[bytes] = []
+    size = 0
+    warnings: Counter[str] = Counter()
     cursor: Cursor | None = None
     failed: Failed | None = None
 
     def piece(cursor: Cursor) -> Piece:
-        return Piece(name, SUFFIX, lines(records), cursor, state(cursor), tuple(warnings))
+        said = [text if times == 1 else f"{times} × {text}" for text, times in warnings.items()]
+        return Piece(name, SUFFIX, _gzipped(held), cursor, state(cursor), tuple(said))
 
     try:
         for step in steps:
-            if cursor is not None and len(records) >= _PIECE_RECORDS and step.records:
+            if cursor is not None and size >= _PIECE_BYTES and step.records:
                 yield piece(cursor)
-                records, warnings = [], []
-            records += step.records
-            warnings += step.warnings
+                held, size, warnings = [], 0, Counter()
+            added = [_line(record) for record in step.records]
+            held += added
+            size += sum(map(len, added))
+            warnings.update(step.warnings)
             cursor = step.cursor
             step.taken()
     except SourceError as error:
@@ -87,12 +92,14 @@ def pieces(
 
 def lines(records: Sequence[Record]) -> Write:
     """What writes records as gzipped JSON lines, the same bytes for the same records."""
+    return _gzipped([_line(record) for record in records])
 
+
+def _gzipped(held: Sequence[bytes]) -> Write:
     def write(out: BinaryIO) -> int:
         with gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0) as packed:
-            for record in records:
-                packed.write(_line(record))
-        return len(records)
+            packed.writelines(held)
+        return len(held)
 
     return write
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from http_api_server import (
     BROKEN,
     CUT_SHORT,
@@ -21,9 +22,9 @@ from http_pulling import NOW, Pulling
 from made_up_shop import Shop
 
 from siyu.config import REPO
-from siyu.ingestion.connectors import records
+from siyu.ingestion.connectors import PULLERS, records
 from siyu.ingestion.connectors.wecom import RESOURCES, pull
-from siyu.ingestion.pull import PullError
+from siyu.ingestion.pull import PullError, pull_connection
 from siyu.retailer import read_retailer
 
 SECRET = "s3cr3t-of-the-app"
@@ -399,7 +400,7 @@ def test_a_pass_whose_state_was_lost_begins_anew(
 def test_a_long_listing_is_kept_in_pieces_of_which_the_last_ends_the_pass(
     pulling: Pulling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(records, "_PIECE_RECORDS", 2)
+    monkeypatch.setattr(records, "_PIECE_BYTES", 500)  # two contacts
     report = pulling.pull()["external_contacts"]
     assert report.files == 2
     assert report.cursor == {"pass": "2026-06-10T04:00:00+00:00", "done": True}
@@ -535,3 +536,41 @@ def test_the_demo_retailers_mapping_reads_what_is_pulled(pulling: Pulling, shop:
         "wecom:wma1", "anna", "1", "2026-06-03 15:20:00",
     )  # fmt: skip
     assert len(shop.rows("contacts")) == 5
+
+
+def documented(language: str) -> list[str]:
+    """Blocks of a language in the page on WeCom."""
+    text = (REPO / "docs" / "connect-wecom.md").read_text("utf-8")
+    return [block.partition("```")[0] for block in text.split(f"```{language}\n")[1:]]
+
+
+def test_the_documented_mapping_ends_contacts_that_are_gone(
+    pulling: Pulling, wecom: FakeWecom, shop: Shop
+) -> None:
+    pulling.pull()
+    wecom.contacts["anna"] = [contact("a1", remark_mobiles=["13800000002"])]
+    pulling.pull(NOW + DAY)
+    (settings,) = map(yaml.safe_load, documented("yaml"))
+    shop.said["identifiers"] = settings["identifiers"]
+    said = settings["inputs"]["wecom_contacts"]
+    shop.input("wecom_contacts", format="jsonl", location="c.jsonl", columns=said["columns"])
+    shop.write("c.jsonl", pulling.plain("external_contacts"))
+    shop.mapping("contacts", documented("sql")[0])
+    shop.land("contacts")
+    assert shop.broken() == []
+    ended = shop.query(
+        "SELECT external_userid, arg_max(deleted_at, updated_at)::VARCHAR FROM lake.contacts "
+        "GROUP BY 1 ORDER BY 1"
+    )
+    assert ended == [
+        ("wecom:wma1", None),
+        ("wecom:wma2", "2026-06-11 04:00:00"),
+        ("wecom:wma3", "2026-06-11 04:00:00"),
+        ("wecom:wmb1", None),
+        ("wecom:wmb2", None),
+    ]
+
+
+def test_the_table_of_pullers_knows_wecom(pulling: Pulling) -> None:
+    pull_connection(pulling.settings, pulling.retailer, "api", PULLERS, NOW)
+    assert len(kept(pulling)) == 5

@@ -15,10 +15,12 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+import yaml
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
+from made_up_shop import Shop
 
-from siyu.config import Settings
+from siyu.config import REPO, Settings
 from siyu.ingestion.connectors.callbacks import (
     Protocol,
     Receiver,
@@ -289,3 +291,21 @@ def test_what_is_missing_to_receive_callbacks_is_said(
     with pytest.raises(InputError, match="43 characters") as raised:
         serve(settings, retailer, "wecom")
     assert "too short" not in str(raised.value)
+
+
+def test_the_documented_mapping_reads_events(running: Running, shop: Shop) -> None:
+    for number, message in enumerate((ADD, ADD, CHAT, UNKNOWN)):
+        running.post(message, nonce=str(number))
+    text = (REPO / "docs" / "connect-wecom.md").read_text("utf-8")
+    settings = yaml.safe_load(text.split("```yaml\n")[1].partition("```")[0])
+    sql = text.split("```sql\n")[2].partition("```")[0]
+    shop.said["identifiers"] = settings["identifiers"]
+    columns = settings["inputs"]["wecom_callbacks"]["columns"]
+    shop.input("wecom_callbacks", format="jsonl", location="c.jsonl", columns=columns)
+    shop.write("c.jsonl", "".join(f"{json.dumps(line)}\n" for line in running.lines()))
+    shop.mapping("interactions", sql)
+    manifest = shop.landed("interactions")
+    assert (manifest.accepted, manifest.duplicates, manifest.quarantined) == (3, 1, 0)
+    assert {name for (name,) in shop.rows("interactions", "event_name")} == {
+        "add_external_contact", "update", "never_heard_of",
+    }  # fmt: skip
