@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+import urllib3  # noqa: F401 - tries IPv6 when first imported, which a unit test must not be blamed for
 from hypothesis import HealthCheck, settings
 
 # Lets the rules below be tested on a made-up suite.
