@@ -58,7 +58,7 @@ class Pulling:
     def impatient(self, fault: Fault) -> None:
         """Wait for an answer that never comes no longer than a test can afford."""
         if fault.kind == "silent":
-            self.connection = {**self.connection, "timeout_seconds": 0.3}
+            self.connection = {**self.connection, "timeout_seconds": 0.5}
 
     def store(self, name: str) -> RawStore:
         return RawStore(Paths.of(self.settings), name)
