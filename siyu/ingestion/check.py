@@ -18,13 +18,21 @@ from siyu.config import Settings
 from siyu.contracts import Contract, contract
 from siyu.ingestion.connectors import CONNECTORS, Found
 from siyu.ingestion.errors import InputError, explained
-from siyu.ingestion.landing import Job, created_checked
+from siyu.ingestion.landing import Job, converting, judged
 from siyu.ingestion.mapping import MappingSql, columns_named, create_macros, load_mapping
-from siyu.ingestion.readers import MALFORMED, bind_empty, bind_files, columns_of, create_malformed
+from siyu.ingestion.readers import (
+    MALFORMED,
+    SCHEMA,
+    bind_empty,
+    bind_files,
+    columns_of,
+    create_malformed,
+)
 from siyu.retailer import Retailer, read_retailer
 
 _SAMPLED_FILES = 3
 _SAMPLED_RECORDS = 10_000
+_CHECKED = f"{SCHEMA}.checked"
 
 Status = Literal["supplied", "optional missing", "required missing", "mistyped"]
 
@@ -220,13 +228,15 @@ def _check_entity(job: Job, source: str) -> EntityCheck:
             return EntityCheck(entity=name, source=source, error=said)
         mapped = {str(row[0]): str(row[1]) for row in described}
         try:
-            created_checked(connection, job, source)
+            query = judged(connection, job, source)[1]
+            with converting(job, source):
+                connection.execute(f"CREATE TABLE {_CHECKED} AS {query}")
         except InputError as error:
             columns = _columns(job.entity, mapped, {}, _numbered(job))
             return EntityCheck(entity=name, source=source, columns=columns, error=str(error))
         broken = _broken(connection)
         rows = connection.execute(
-            f"SELECT (SELECT count(*) FROM landing.checked), (SELECT count(*) FROM {MALFORMED})"
+            f"SELECT (SELECT count(*) FROM {_CHECKED}), (SELECT count(*) FROM {MALFORMED})"
         ).fetchone() or (0, 0)
     columns = _columns(job.entity, mapped, broken, _numbered(job))
     return EntityCheck(entity=name, source=source, rows=rows[0], malformed=rows[1], columns=columns)
@@ -251,7 +261,7 @@ def _broken(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[dict[str, 
     for column, rule, rows, example in connection.execute(
         "SELECT broken.column, broken.rule, count(*), "
         "arg_min(_file || ':' || _row, (_file, _row)) FROM "
-        "(SELECT _file, _row, unnest(_rules) AS broken FROM landing.checked WHERE _bad) "
+        f"(SELECT _file, _row, unnest(_rules) AS broken FROM {_CHECKED} WHERE _bad) "
         "GROUP BY ALL ORDER BY ALL"
     ).fetchall():
         rules, first = found.setdefault(column, ({}, example))

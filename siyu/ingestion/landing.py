@@ -21,9 +21,13 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
+from pyarrow.dataset import dataset
 
 from siyu.config import Settings
 from siyu.contracts import Contract, LakeColumn, contract
@@ -37,7 +41,7 @@ from siyu.ingestion.mapping import (
     mapping_sha256,
 )
 from siyu.ingestion.quarantine import holds, quarantine
-from siyu.ingestion.readers import MALFORMED, bind_empty, bind_files, create_malformed
+from siyu.ingestion.readers import MALFORMED, bind_empty, bind_files, create_malformed, drop_raw
 from siyu.ingestion.rules import MALFORMED_RECORD, cast, given, is_broken, row_rules, violations
 from siyu.ingestion.scrub import scrubbed
 from siyu.lake import Lake, Ledger, Manifest, ManifestFile, commit, identifier, literal
@@ -47,9 +51,21 @@ from siyu.vault import Tokenised, Vault
 
 _PASSED_THROUGH = ("_file", "_row")
 _KNOWN_AT = "_known_at"
-_ROWS_AT_ONCE = 100_000
+_ROWS_AT_ONCE = 20_480
+_BROKEN_RULES = 'STRUCT(rule VARCHAR, "column" VARCHAR, "value" VARCHAR)[]'
+# A stream of rows that breaks says only in words what broke it.
+_ENGINE_ERRORS: tuple[tuple[str, type[duckdb.Error]], ...] = (
+    ("Conversion Error", duckdb.ConversionException),
+    ("Invalid Input Error", duckdb.InvalidInputException),
+    ("Out of Range Error", duckdb.OutOfRangeException),
+    ("Out of Memory Error", duckdb.OutOfMemoryException),
+)
 # What a landing may hold before it spills, so that it stays small beside the rest of a run.
 _MEMORY = "2GB"
+
+
+# Places of rows in the staged file, from 0.
+Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -300,11 +316,15 @@ def scratch(paths: Paths) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def created_checked(connection: duckdb.DuckDBPyConnection, job: Job, source: str) -> dict[str, str]:
-    """Run the mapping over the bound inputs and judge its rows into ``landing.checked``.
+def judged(
+    connection: duckdb.DuckDBPyConnection, job: Job, source: str
+) -> tuple[dict[str, str], str]:
+    """The mapping over the bound inputs, typed and judged.
 
     Returns:
-        The mapping's columns with their types.
+        The mapping's columns with their types, and a query of its rows: the contract's columns,
+        ``_file``, ``_row``, when the event happened, and ``_bad``, with ``_rules`` and ``_payload``
+        where it is true.
 
     Raises:
         InputError: the mapping does not run, or yields other columns than the contract's.
@@ -322,14 +342,24 @@ def created_checked(connection: duckdb.DuckDBPyConnection, job: Job, source: str
     if numbered:
         mapped["line_no"] = "BIGINT"
     rules = row_rules(entity, retailer, mapped, job.now)
+    return mapped, (
+        f"SELECT {_kept(entity, mapped)}, "
+        f"CASE WHEN _bad THEN {violations(rules)} END AS _rules, "
+        f"CASE WHEN _bad THEN {_payload(entity, mapped)} END AS _payload FROM ("
+        f"SELECT *, {is_broken(rules)} AS _bad FROM ({_dated(entity, mapped)} FROM "
+        f"({_typed(entity, mapped, numbered)} FROM ({job.mapping.text}))))"
+    )
+
+
+@contextmanager
+def converting(job: Job, source: str) -> Iterator[None]:
+    """Say of a value that does not convert which mapping it is in, and what to do.
+
+    Raises:
+        InputError: a value did not convert inside the block.
+    """
     try:
-        connection.execute(
-            f"CREATE OR REPLACE TABLE landing.checked AS SELECT {_kept(entity, mapped)}, "
-            f"CASE WHEN _bad THEN {violations(rules)} END AS _rules, "
-            f"CASE WHEN _bad THEN {_payload(entity, mapped)} END AS _payload FROM ("
-            f"SELECT *, {is_broken(rules)} AS _bad FROM ({_dated(entity, mapped)} FROM "
-            f"({_typed(entity, mapped, numbered)} FROM ({job.mapping.text}))))"
-        )
+        yield
     except (
         duckdb.ConversionException,
         duckdb.InvalidInputException,
@@ -339,7 +369,6 @@ def created_checked(connection: duckdb.DuckDBPyConnection, job: Job, source: str
             f"{job.mapping.file} over {source}: {explained(error)}: a value does not convert; "
             "use TRY_CAST, or leave the conversion to the contract, which quarantines the row"
         ) from None
-    return mapped
 
 
 def _require_columns(job: Job, mapped: Mapping[str, str], numbered: bool) -> None:
@@ -434,17 +463,23 @@ class _Landing:
         self._key = ", ".join(identifier(name) for name in job.entity.key)
         # Keys meet by hash first, which is cheap, and are compared in full where hashes agree.
         self._hash = f"hash({self._key})"
-        self._tokens: dict[str, list[Tokenised]] = {}
+        # Of each direct column, every value as mapped with its token.
+        self._tokens: dict[str, dict[str, Tokenised]] = {}
+        self._staged = job.paths.root / "tmp" / f"{self._batch_id}.arrow"
 
     def run(self) -> Manifest:
         """Read, judge, seal, commit."""
+        try:
+            return self._run()
+        finally:
+            self._staged.unlink(missing_ok=True)
+
+    def _run(self) -> Manifest:
         records = self._bind()
-        mapped = created_checked(self._connection, self._job, self._source)
-        self._create_tokens(mapped)
-        self._create_rows(mapped)
-        self._suppress()
+        counts = _Counts(rows_in=self._stage())
+        counts.suppressed = self._suppress()
         self._drop_duplicates()
-        counts = self._count()
+        self._count(counts)
         counts.require_balance(f"{self._job.entity.entity} from {self._source}")
         manifest = self._manifest(records, counts)
         self._store_values()
@@ -471,55 +506,99 @@ class _Landing:
         settings = job.retailer.inputs[self._source]
         return bind_files(connection, self._source, settings, self._plan.files)
 
-    def _create_tokens(self, mapped: Mapping[str, str]) -> None:
-        """Make ``landing.token_<column>`` of every direct column: value as mapped, and token."""
-        for column in self._job.entity.direct_columns:
-            if column.name not in mapped or column.kind is None:
-                continue
-            value = f"CAST({identifier(column.name)} AS VARCHAR)"
-            found = self._connection.execute(
-                f"SELECT DISTINCT {value} AS value FROM landing.checked WHERE trim({value}) <> ''"
-            ).to_arrow_table()
-            tokenised = self._vault.tokenise(
-                column.kind, found["value"].to_pylist(), self._job.retailer.phone_region
-            )
-            self._tokens[column.name] = tokenised
-            table = pa.table(
-                {
-                    "value": pa.array([each.value for each in tokenised], pa.string()),
-                    "token": pa.array([each.token for each in tokenised], pa.string()),
-                }
-            )
-            self._connection.register("siyu_incoming", table)
-            self._connection.execute(
-                f"CREATE TABLE landing.token_{column.name} AS FROM siyu_incoming"
-            )
-            self._connection.unregister("siyu_incoming")
+    def _stage(self) -> int:
+        """Run the mapping once: accepted rows to a file in the lake's shape, others apart.
 
-    def _create_rows(self, mapped: Mapping[str, str]) -> None:
-        """Make the view ``landing.rows``: judged rows in the lake's shape, numbered ``_id``."""
-        entity = self._job.entity
-        stored = ", ".join(
-            f"{self._stored(column, mapped)} AS {identifier(column.name)}"
-            for column in entity.lake_columns
-            if column.origin
+        The file is Arrow's own format, as it is written and read several times as fast as Parquet.
+        Makes the view ``landing.rows`` over it, its rows numbered ``_id``, and the table
+        ``landing.rejected``.
+
+        Returns:
+            Rows that the mapping made, rejected ones included.
+        """
+        connection, job = self._connection, self._job
+        mapped, query = judged(connection, job, self._source)
+        self._tokens = {
+            column.name: {} for column in job.entity.direct_columns if column.name in mapped
+        }
+        customers = "".join(f", {identifier(c)} VARCHAR" for c in job.entity.customer_columns)
+        connection.execute(
+            "CREATE TABLE landing.rejected (_file VARCHAR, _row BIGINT, "
+            f"_rules {_BROKEN_RULES}, _payload VARCHAR{customers})"
         )
-        joins = "".join(
-            f" LEFT JOIN landing.token_{name} AS token_{name} "
-            f"ON token_{name}.value = CAST(checked.{identifier(name)} AS VARCHAR)"
-            for name in self._tokens
+        connection.register("siyu_incoming", self._files())
+        connection.execute("CREATE TABLE landing.files AS FROM siyu_incoming")
+        connection.unregister("siyu_incoming")
+        rows = accepted = 0
+        with converting(job, self._source), connection.cursor() as aside:
+            found = connection.execute(
+                f"SELECT {self._lake_shape(mapped)}, _bad, _rules, _payload FROM ({query}) "
+                "AS checked LEFT JOIN landing.files ON checked._file = files.name"
+            ).to_arrow_reader(_ROWS_AT_ONCE)
+            schema = self._staged_schema(found.schema)
+            with pa.OSFile(str(self._staged), "wb") as file, pa.ipc.new_file(file, schema) as out:
+                for mixed in _batches(found):
+                    rows += mixed.num_rows
+                    batch = self._tokenised(mixed)
+                    bad = batch.column("_bad")
+                    if bad.true_count:
+                        self._reject(aside, batch.filter(bad))
+                        batch = batch.filter(pc.invert(bad))
+                    numbers = pa.array(range(accepted, accepted + batch.num_rows), pa.int64())
+                    batch = batch.append_column("_id", numbers)
+                    out.write_batch(batch.select(schema.names))
+                    accepted += batch.num_rows
+        drop_raw(connection, self._source)
+        connection.register("siyu_staged", dataset(self._staged, format="ipc"))
+        connection.execute(
+            f"CREATE VIEW landing.rows AS SELECT *, {literal(self._source)} AS _source "
+            "FROM siyu_staged"
         )
-        self._connection.register("siyu_incoming", self._files())
-        self._connection.execute("CREATE TABLE landing.files AS FROM siyu_incoming")
-        self._connection.unregister("siyu_incoming")
-        self._connection.execute(
-            f"CREATE VIEW landing.rows AS SELECT checked.rowid AS _id, {stored}, "
-            f"{literal(self._source)} AS _source, {literal(self._batch_id)} AS _batch_id, "
-            f"checked._file, checked._row, checked._event_at, checked._event_date, "
-            f"{self._known(mapped)} AS _known_at, {_timestamp(self._job.now)} AS _loaded_at, _bad "
-            f"FROM landing.checked LEFT JOIN landing.files ON checked._file = files.name{joins}"
-        )
-        self._connection.execute("CREATE TABLE landing.excluded (id BIGINT, why VARCHAR)")
+        connection.execute("CREATE TABLE landing.excluded (id BIGINT, why VARCHAR)")
+        return rows
+
+    def _lake_shape(self, mapped: Mapping[str, str]) -> str:
+        """SQL of the columns of the lake's files; in place of tokens the values behind them."""
+        known = self._known(mapped)
+        audit = {
+            "_batch_id": literal(self._batch_id),
+            "_known_at": known,
+            "_loaded_at": _timestamp(self._job.now),
+        }
+        return ", ".join(
+            (self._stored(column, mapped) if column.origin
+             else audit.get(column.name, f"checked.{column.name}"))
+            + f" AS {identifier(column.name)}"
+            for column in self._job.entity.lake_columns
+            if column.name != "_source"
+        )  # fmt: skip
+
+    @staticmethod
+    def _staged_schema(found: pa.Schema) -> pa.Schema:
+        kept = [field for field in found if field.name not in ("_bad", "_rules", "_payload")]
+        return pa.schema([*kept, pa.field("_id", pa.int64())])
+
+    def _tokenised(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows with tokens in place of direct values."""
+        for name, known in self._tokens.items():
+            place = batch.schema.get_field_index(f"{name}_token")
+            values = batch.column(place).dictionary_encode()
+            said = values.dictionary.to_pylist()
+            column = self._job.entity.column(name)
+            if column.kind is not None:
+                fresh = [value for value in said if value not in known and value.strip(" ")]
+                made = self._vault.tokenise(column.kind, fresh, self._job.retailer.phone_region)
+                known.update((each.value, each) for each in made)
+            tokens = [known[value].token if value in known else None for value in said]
+            taken = pa.array(tokens, pa.string()).take(values.indices)
+            batch = batch.set_column(place, f"{name}_token", taken)
+        return batch
+
+    def _reject(self, connection: duckdb.DuckDBPyConnection, rows: pa.RecordBatch) -> None:
+        named = ("_file", "_row", "_rules", "_payload", *self._job.entity.customer_columns)
+        connection.register("siyu_incoming", pa.table(rows.select(list(named))))
+        connection.execute("INSERT INTO landing.rejected BY NAME FROM siyu_incoming")
+        connection.unregister("siyu_incoming")
 
     def _stored(self, stored: LakeColumn, mapped: Mapping[str, str]) -> str:
         """SQL of one column of the lake."""
@@ -529,7 +608,7 @@ class _Landing:
             return f"CAST(NULL AS {stored.sql_type})"
         if column.pii == "direct":
             if stored.name == f"{column.name}_token":
-                return f"token_{column.name}.token"
+                return f"CAST({name} AS VARCHAR)"
             part = "year" if stored.name.endswith("_year") else "month"
             return f"CAST({part}({name}) AS BIGINT)"
         if stored.name != column.name:
@@ -563,20 +642,23 @@ class _Landing:
             }
         )
 
-    def _suppress(self) -> None:
-        """Leave out the rows of people who were erased."""
+    def _suppress(self) -> int:
+        """Leave out the rows of people who were erased, rejected ones too; says how many."""
         folder = self._job.paths.root / "tombstones"
         columns = self._job.entity.customer_columns
         if not columns or not DeltaTable.is_deltatable(str(folder)):
-            return
+            return 0
         files = DeltaTable(str(folder)).file_uris()
         if not files:
-            return
+            return 0
         erased = "SELECT identifier FROM read_parquet($files)"
-        self._connection.execute(
-            "INSERT INTO landing.excluded SELECT _id, 'suppressed' FROM landing.rows WHERE "
-            + " OR ".join(f"{identifier(column)} IN ({erased})" for column in columns),
-            {"files": files},
+        theirs = " OR ".join(f"{identifier(column)} IN ({erased})" for column in columns)
+        return sum(
+            self._scalar(sql, {"files": files})
+            for sql in (
+                f"INSERT INTO landing.excluded SELECT _id, 'suppressed' FROM landing.rows WHERE {theirs}",
+                f"DELETE FROM landing.rejected WHERE {theirs}",
+            )
         )
 
     def _drop_duplicates(self) -> None:
@@ -586,32 +668,27 @@ class _Landing:
         """
         self._connection.execute(
             "CREATE TABLE landing.repeated AS "
-            f"SELECT {self._hash} AS h FROM landing.checked WHERE NOT _bad "
-            "GROUP BY ALL HAVING count(*) > 1"
+            f"SELECT {self._hash} AS h FROM landing.rows GROUP BY ALL HAVING count(*) > 1"
         )
         self._create_landed()
+        self._create_met()
         content = [identifier(c.name) for c in self._job.entity.lake_columns if c.origin]
         self._connection.execute(
             "INSERT INTO landing.excluded SELECT _id, 'duplicate' FROM ("
             f"SELECT _id, row_number() OVER (PARTITION BY {', '.join(content)} "
-            "ORDER BY _known_at, _file, _row, _id) AS nth FROM landing.rows "
-            f"WHERE {self._candidate} AND {self._hash} IN (SELECT h FROM landing.repeated)) "
+            f"ORDER BY _known_at, _file, _row, _id) AS nth FROM landing.met WHERE {self._candidate}) "
             "WHERE nth > 1"
         )
-        same = " AND ".join(f"landed.{name} IS NOT DISTINCT FROM rows.{name}" for name in content)
+        same = " AND ".join(f"landed.{name} IS NOT DISTINCT FROM met.{name}" for name in content)
         self._connection.execute(
-            "INSERT INTO landing.excluded SELECT _id, 'duplicate' FROM landing.rows "
-            f"WHERE {self._candidate} AND {self._hash} IN (SELECT h FROM landing.landed) AND EXISTS ("
-            f"FROM landing.landed WHERE landed.h = hash({self._qualified_key('rows')}) AND {same} "
-            "AND landed._known_at <= rows._known_at)"
+            "INSERT INTO landing.excluded SELECT _id, 'duplicate' FROM landing.met "
+            f"WHERE {self._candidate} AND EXISTS (FROM landing.landed WHERE landed.h = met.h "
+            f"AND {same} AND landed._known_at <= met._known_at)"
         )
 
     @property
     def _candidate(self) -> str:
-        return "NOT _bad AND _id NOT IN (SELECT id FROM landing.excluded)"
-
-    def _qualified_key(self, table: str) -> str:
-        return ", ".join(f"{table}.{identifier(name)}" for name in self._job.entity.key)
+        return "_id NOT IN (SELECT id FROM landing.excluded)"
 
     def _create_landed(self) -> None:
         """Make ``landing.landed``: rows of this input in the lake under a key of this batch."""
@@ -620,25 +697,34 @@ class _Landing:
         self._connection.execute(
             f"CREATE TABLE landing.landed AS SELECT *, {self._hash} AS h FROM ({query}) "
             f"WHERE _source = {literal(self._source)} AND _batch_id NOT IN ({gone}) "
-            f"AND {self._hash} IN (SELECT {self._hash} FROM landing.checked WHERE NOT _bad)"
+            f"AND {self._hash} IN (SELECT {self._hash} FROM landing.rows)"
         )
 
-    def _count(self) -> _Counts:
-        """Count what became of every row, each outcome on its own."""
-        counts = _Counts()
-        malformed = self._scalar(f"SELECT count(*) FROM {MALFORMED}")
-        counts.rows_in = self._scalar("SELECT count(*) FROM landing.checked") + malformed
-        counts.quarantined = malformed + self._scalar(f"SELECT count(*) FROM ({self._rejected})")
-        excluded = dict(
-            self._connection.execute(
-                "SELECT why, count(*) FROM landing.excluded GROUP BY 1"
-            ).fetchall()
+    def _create_met(self) -> None:
+        """Make ``landing.met``: staged rows whose key is met again, mostly few, with its hash."""
+        again = self._numbers(
+            f"SELECT _id FROM landing.rows WHERE {self._hash} IN "
+            "(SELECT h FROM landing.repeated UNION ALL SELECT h FROM landing.landed)"
         )
-        counts.suppressed = excluded.get("suppressed", 0)
-        counts.duplicates = excluded.get("duplicate", 0)
+        into = f"SELECT *, {self._hash} AS h FROM"
+        self._connection.execute(f"CREATE TABLE landing.met AS {into} landing.rows LIMIT 0")
+        with self._staged_rows() as staged:
+            for batch in _taken(staged, again) if len(again) else ():
+                self._connection.register("siyu_incoming", pa.table(batch))
+                self._connection.execute(f"INSERT INTO landing.met BY NAME {into} siyu_incoming")
+                self._connection.unregister("siyu_incoming")
+
+    def _count(self, counts: _Counts) -> None:
+        """Count what became of every row, each outcome on its own."""
+        malformed = self._scalar(f"SELECT count(*) FROM {MALFORMED}")
+        counts.rows_in += malformed
+        counts.quarantined = malformed + self._scalar("SELECT count(*) FROM landing.rejected")
+        counts.duplicates = self._scalar(
+            "SELECT count(*) FROM landing.excluded WHERE why = 'duplicate'"
+        )
         row = self._connection.execute(
             "SELECT count(*), min(_event_at), max(_event_at), max(_event_date) "
-            f"FROM ({self._accepted})"
+            f"FROM landing.rows WHERE {self._candidate}"
         ).fetchone()
         if row is not None:
             counts.accepted, first, last, counts.last_day = row
@@ -646,23 +732,8 @@ class _Landing:
         counts.superseding = self._scalar(
             # Of the rows whose key is met again, all but the first of a key that is new.
             f"SELECT count(*) - count(DISTINCT ({self._key})) "
-            f"FILTER ({self._hash} NOT IN (SELECT h FROM landing.landed)) FROM ({self._accepted}) "
-            f"WHERE {self._hash} IN (SELECT h FROM landing.repeated UNION SELECT h FROM landing.landed)"
-        )
-        return counts
-
-    @property
-    def _accepted(self) -> str:
-        return (
-            "SELECT * FROM landing.checked WHERE NOT _bad "
-            "AND rowid NOT IN (SELECT id FROM landing.excluded)"
-        )
-
-    @property
-    def _rejected(self) -> str:
-        return (
-            "SELECT _file, _row, _rules AS rules, _payload AS payload FROM landing.checked "
-            "WHERE _bad AND rowid NOT IN (SELECT id FROM landing.excluded)"
+            f"FILTER (h NOT IN (SELECT h FROM landing.landed)) FROM landing.met "
+            f"WHERE {self._candidate}"
         )
 
     def _manifest(self, records: Mapping[str, int], counts: _Counts) -> Manifest:
@@ -699,33 +770,53 @@ class _Landing:
                 f"AND {column.name}_token IS NOT NULL"
             ).fetchall()
             tokens = {row[0] for row in used}
-            kept = (each for each in self._tokens[column.name] if each.token in tokens)
+            made = self._tokens[column.name].values()
+            kept = (each for each in made if each.token in tokens)
             self._vault.store(column.kind, kept, self._job.now)
 
     def _quarantine(self, manifest: Manifest) -> None:
-        broken = 'STRUCT(rule VARCHAR, "column" VARCHAR, "value" VARCHAR)[]'
         unreadable = (
             f"SELECT _file, _row, [{{'rule': {literal(MALFORMED_RECORD)}, 'column': \"column\", "
-            f"'value': NULL}}]::{broken} AS rules, payload FROM {MALFORMED}"
+            f"'value': NULL}}]::{_BROKEN_RULES} AS rules, payload FROM {MALFORMED}"
         )
+        rejected = "SELECT _file, _row, _rules AS rules, _payload AS payload FROM landing.rejected"
         quarantine(
-            self._connection, f"{self._rejected} UNION ALL {unreadable}", manifest.entity,
+            self._connection, f"{rejected} UNION ALL {unreadable}", manifest.entity,
             manifest.source, manifest.batch_id, self._job.paths, self._vault, self._job.now,
         )  # fmt: skip
 
     def _commit(self, manifest: Manifest) -> None:
-        columns = ", ".join(identifier(column.name) for column in self._job.entity.lake_columns)
-        rows = self._connection.execute(
-            f"SELECT {columns} FROM landing.rows WHERE {self._candidate}"
-        ).to_arrow_reader(_ROWS_AT_ONCE)
         out = (*manifest.replaces, manifest.batch_id)
         replacing = (
             f"_source = {literal(self._source)} AND _batch_id IN ({', '.join(map(literal, out))})"
         )
-        commit(
-            self._job.lake.folder(manifest.entity), rows, manifest,
-            replacing=replacing if manifest.replaces else None,
-        )  # fmt: skip
+        with self._staged_rows() as staged:
+            fields = {field.name: field for field in staged.schema}
+            fields["_source"] = pa.field("_source", pa.string())
+            schema = pa.schema([fields[column.name] for column in self._job.entity.lake_columns])
+            rows = pa.RecordBatchReader.from_batches(schema, self._accepted_rows(staged, schema))
+            commit(
+                self._job.lake.folder(manifest.entity), rows, manifest,
+                replacing=replacing if manifest.replaces else None,
+            )  # fmt: skip
+
+    def _accepted_rows(
+        self, staged: pa.RecordBatchFileReader, schema: pa.Schema
+    ) -> Iterator[pa.RecordBatch]:
+        """The staged rows that nothing excludes, in the lake's shape."""
+        excluded = self._numbers("SELECT id FROM landing.excluded")
+        for batch in _taken(staged, excluded, excluding=True):
+            columns = {name: batch.column(name) for name in batch.schema.names}
+            columns["_source"] = pa.repeat(self._source, batch.num_rows)
+            yield pa.record_batch([columns[name] for name in schema.names], schema=schema)
+
+    def _numbers(self, sql: str) -> Numbers:
+        return np.asarray(self._connection.execute(sql).fetchnumpy().popitem()[1], np.int64)
+
+    @contextmanager
+    def _staged_rows(self) -> Iterator[pa.RecordBatchFileReader]:
+        with pa.OSFile(str(self._staged)) as file, pa.ipc.open_file(file) as staged:
+            yield staged
 
     @cached_property
     def _batch_id(self) -> str:
@@ -738,9 +829,37 @@ class _Landing:
         }
         return hashlib.sha256(dumps(said).encode()).hexdigest()[:32]
 
-    def _scalar(self, sql: str) -> int:
-        row = self._connection.execute(sql).fetchone()
+    def _scalar(self, sql: str, parameters: Mapping[str, Any] | None = None) -> int:
+        row = self._connection.execute(sql, parameters or {}).fetchone()
         return 0 if row is None else int(row[0])
+
+
+def _batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    """Batches of a streamed query; what stops it is raised as the engine's own error."""
+    while True:
+        try:
+            batch = reader.read_next_batch()
+        except StopIteration:
+            return
+        except (OSError, pa.ArrowException) as error:
+            kind = next((kind for name, kind in _ENGINE_ERRORS if name in str(error)), duckdb.Error)
+            raise kind(str(error)) from None
+        yield batch
+
+
+def _taken(
+    staged: pa.RecordBatchFileReader, numbers: Numbers, excluding: bool = False
+) -> Iterator[pa.RecordBatch]:
+    """Staged rows of some numbers, or of all others; batches that keep no row are left out."""
+    first = 0
+    for number in range(staged.num_record_batches):
+        batch = staged.get_batch(number)
+        wanted = np.full(batch.num_rows, excluding)
+        here = numbers[(numbers >= first) & (numbers < first + batch.num_rows)]
+        wanted[here - first] = not excluding
+        first += batch.num_rows
+        if wanted.any():
+            yield batch if wanted.all() else batch.filter(pa.array(wanted))
 
 
 def _timestamp(at: datetime) -> str:

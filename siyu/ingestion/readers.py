@@ -18,8 +18,8 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import IO, Any
+from itertools import accumulate, islice
+from typing import IO, Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -79,12 +79,11 @@ def bind_files(
     try:
         if source.format == "parquet":
             return _bind_parquet(connection, name, source, files, limit)
-        raw = f"{SCHEMA}.raw_{name}"
         if source.format == "csv":
-            _load_csv(connection, raw, name, source, files, limit)
+            found = _read_csv(connection, name, source, files, limit)
         else:
-            _load_json(connection, raw, name, source, files, limit)
-        return _bind_raw(connection, raw, name, source, files)
+            found = _read_json(connection, name, source, files, limit)
+        return _bind_records(connection, name, source, files, found)
     except duckdb.Error as error:
         raise InputError(
             f"input {name}: cannot read {_named(files)} as "
@@ -96,6 +95,11 @@ def bind_files(
             f"input {name}: cannot read {_named(files)}: {type(error).__name__}: the file is cut "
             "short or damaged; deliver it again"
         ) from None
+
+
+def drop_raw(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Let go of the loaded records of an input, whose view cannot be read any more."""
+    connection.execute(f"DROP TABLE IF EXISTS {_raw(name)}")
 
 
 def bind_empty(
@@ -157,6 +161,10 @@ def _columns_found(
             f"input {name}: cannot read {files[0].name} as parquet: {explained(error)}"
         ) from None
     return {row[0]: row[1] for row in described}
+
+
+def _raw(name: str) -> str:
+    return f"{SCHEMA}.raw_{name}"
 
 
 def _named(files: Sequence[SourceFile]) -> str:
@@ -225,24 +233,64 @@ def _limit(limit: int | None) -> str:
 # --- what CSV and JSON share -----------------------------------------------------------------
 
 
-def _bind_raw(
+class _Records(NamedTuple):
+    """Records of an input as they were read.
+
+    Attributes:
+        scan: What they are selected from: the source columns, ``_path``, and ``_row`` if numbered.
+        nth: SQL of a record's number through all files in their order; empty when numbered.
+        counted: How many there are, by path.
+    """
+
+    scan: str
+    nth: str
+    counted: Mapping[str, int]
+
+    @property
+    def numbered(self) -> bool:
+        """Whether they bear ``_row``: some records of their files are in ``malformed`` then."""
+        return not self.nth
+
+    @property
+    def query(self) -> str:
+        """A SELECT of the source columns, ``_path`` and ``_nth``."""
+        if self.numbered:
+            return f"SELECT * RENAME (_row AS _nth) FROM {self.scan}"
+        return f"SELECT *, {self.nth} AS _nth FROM {self.scan}"
+
+
+def _counted(
+    connection: duckdb.DuckDBPyConnection, scan: str, look_at: Iterable[str] = ()
+) -> dict[str, int]:
+    """Records by path; every value of some columns is looked at on the way."""
+    looks = "".join(f", count({identifier(column)})" for column in look_at)
+    found = connection.execute(f"SELECT {_PATH}, count(*){looks} FROM {scan} GROUP BY 1").fetchall()
+    return {row[0]: int(row[1]) for row in found}
+
+
+def _bind_records(
     connection: duckdb.DuckDBPyConnection,
-    raw: str,
     name: str,
     source: Input,
     files: Sequence[SourceFile],
+    found: _Records,
 ) -> dict[str, int]:
-    """Make the view over the loaded table, typed; records that do not fit a type are malformed."""
-    described = [row[0] for row in connection.execute(f"DESCRIBE {raw}").fetchall()]
-    # The strict load keeps the files' order, so a record's number follows from where it lies.
-    numbered = "_row" in described
+    """Make the view over the records, typed; those that do not fit a type are malformed."""
+    records = {file.name: found.counted.get(str(file.path), 0) for file in files}
+    before = [0] * len(files) if found.numbered else [0, *accumulate(records.values())][:-1]
     first = f"{SCHEMA}.first_{name}"
-    row = "_row" if numbered else "raw.rowid - first.rowid + 1"
-    connection.execute(
-        f"CREATE OR REPLACE TABLE {first} AS SELECT {_PATH}, "
-        f"{_file_name(files)} AS _file, min(rowid) AS rowid, count(*) AS records "
-        f"FROM {raw} GROUP BY ALL"
+    connection.register(
+        "siyu_incoming",
+        pa.table(
+            {
+                _PATH: [str(file.path) for file in files],
+                "_file": [file.name for file in files],
+                "_before": before,
+            }
+        ),
     )
+    connection.execute(f"CREATE OR REPLACE TABLE {first} AS FROM siyu_incoming")
+    connection.unregister("siyu_incoming")
     types = (
         {column: kind for column, kind in source.columns.items() if kind.upper() != "VARCHAR"}
         if source.format == "csv"
@@ -253,8 +301,10 @@ def _bind_raw(
         "IS NULL)"
         for column, kind in types.items()
     }
-    plain = f"SELECT raw.* EXCLUDE ({_PATH}{', _row' if numbered else ''}), _file, {row} AS _row "
-    plain += f"FROM {raw} AS raw JOIN {first} AS first USING ({_PATH})"
+    plain = (
+        f"SELECT * EXCLUDE ({_PATH}, _nth, _before), _nth - _before AS _row "
+        f"FROM ({found.query}) JOIN {first} USING ({_PATH})"
+    )
     kept = ""
     if misfit:
         first_misfit = " ".join(
@@ -273,9 +323,7 @@ def _bind_raw(
         f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS SELECT * "
         f"{f'REPLACE ({replaced})' if replaced else ''} FROM ({plain}) {kept}"
     )
-    records = dict.fromkeys((file.name for file in files), 0)
-    records.update(connection.execute(f"SELECT _file, records FROM {first}").fetchall())
-    if numbered:
+    if found.numbered:
         for file, count in connection.execute(
             f'SELECT _file, count(*) FROM {MALFORMED} WHERE "column" IS NULL GROUP BY 1'
         ).fetchall():
@@ -369,14 +417,14 @@ def _header(name: str, source: Input, file: SourceFile) -> list[str]:
     return header
 
 
-def _load_csv(
+def _read_csv(
     connection: duckdb.DuckDBPyConnection,
-    raw: str,
     name: str,
     source: Input,
     files: Sequence[SourceFile],
     limit: int | None,
-) -> None:
+) -> _Records:
+    """Records of CSV files: from the files themselves where all can be read, else from a table."""
     dialect = _Dialect.of(name, source)
     headers = {file: _header(name, source, file) for file in files}
     for file, header in headers.items():
@@ -388,19 +436,19 @@ def _load_csv(
         raise InputError(f"input {name}: {files[0].name} is empty and no columns are declared")
     plain = dialect.encoding.lower() in _UTF_8
     if plain and all(header == columns for header in headers.values()):
+        scan = f"(FROM read_csv({_list(files)}, {dialect.sql(columns)}) {_limit(limit)})"
         try:
-            connection.execute(
-                f"CREATE OR REPLACE TABLE {raw} AS "
-                f"FROM read_csv({_list(files)}, {dialect.sql(columns)}) {_limit(limit)}"
-            )
-            return
+            # A value that nobody looks at is not decoded, so its encoding would go unnoticed.
+            return _Records(scan, "row_number() OVER ()", _counted(connection, scan, columns))
         except duckdb.Error:
             pass  # some record is malformed: find out which
+    raw = _raw(name)
     _create_numbered(connection, raw, dict.fromkeys(columns, "VARCHAR"))
     for file, header in headers.items():
         if header:
             records = islice(_records(file, dialect, len(header)), limit)
             _insert_records(connection, raw, file, header, records, dialect.nullstr)
+    return _Records(raw, "", _counted(connection, raw))
 
 
 def _create_numbered(
@@ -522,14 +570,15 @@ def _declared_json(name: str, source: Input) -> dict[str, str]:
     return dict(source.columns)
 
 
-def _load_json(
+def _read_json(
     connection: duckdb.DuckDBPyConnection,
-    raw: str,
     name: str,
     source: Input,
     files: Sequence[SourceFile],
     limit: int | None,
-) -> None:
+) -> _Records:
+    """Records of JSON files, in a table: to parse them again would cost more."""
+    raw = _raw(name)
     types = _declared_json(name, source)
     columns = ", ".join(f"{literal(column)}: {literal(kind)}" for column, kind in types.items())
     form = "newline_delimited" if source.format == "jsonl" else "auto"
@@ -543,13 +592,14 @@ def _load_json(
             "maximum_sample_files = 1, sample_size = 1, "
             f"maximum_object_size = {max(16_777_216, min(largest + 1024, 2**31))}) {_limit(limit)}"
         )
-        return
+        return _Records(raw, "rowid + 1", _counted(connection, raw))
     except duckdb.Error:
         pass  # some record is malformed: find out which
     _create_numbered(connection, raw, types)
     for file in files:
         texts = _json_lines(file) if source.format == "jsonl" else _json_documents(file)
         _insert_json(connection, raw, file, types, islice(texts, limit))
+    return _Records(raw, "", _counted(connection, raw))
 
 
 def _insert_json(

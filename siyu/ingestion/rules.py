@@ -210,8 +210,8 @@ def cast(column: Column, mapped_type: str) -> str:
     if column.sql_type == "BOOLEAN":
         return f"TRY_CAST(lower(trim(CAST({name} AS VARCHAR))) AS BOOLEAN)"
     if mapped_type == "VARCHAR":
-        # A blank in a text file is an absent value, not a wrong one.
-        return f"TRY_CAST(nullif(trim({name}), '') AS {column.sql_type})"
+        # A blank in a text file is an absent value, not a wrong one; it casts to NULL as well.
+        return f"TRY_CAST({_trimmed(name)} AS {column.sql_type})"
     return f"TRY_CAST({name} AS {column.sql_type})"
 
 
@@ -282,8 +282,8 @@ def _column_rules(column: Column, mapped_type: str, retailer: Retailer) -> Itera
 
     unfit = []
     if mapped_type != column.sql_type:
-        blank = f"trim({raw}) = ''" if mapped_type == "VARCHAR" else "false"
-        unfit.append(f"({raw} IS NOT NULL AND NOT {blank} AND {name} IS NULL)")
+        said = f"trim({raw}) <> ''" if mapped_type == "VARCHAR" else f"{raw} IS NOT NULL"
+        unfit.append(f"CASE WHEN {name} IS NULL THEN {said} ELSE false END")
     if column.type in ("timestamp", "date"):
         unfit.append(f"NOT isfinite({name})")
     if unfit:
