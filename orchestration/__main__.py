@@ -69,7 +69,11 @@ def _job(name: str) -> dg.JobDefinition:
 def _behind_the_lake() -> list[dg.AssetKey]:
     """What a refresh still has to do once the landing before it has filled the lake."""
     graph = _definitions().resolve_asset_graph()
-    return [key for key in graph.materializable_asset_keys if graph.get(key).group_name != "lake"]
+    return [
+        key
+        for key in graph.materializable_asset_keys
+        if graph.get(key).group_name not in ("sources", "lake")
+    ]
 
 
 def _run(job: str, day: str | None) -> bool:

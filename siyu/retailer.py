@@ -58,9 +58,15 @@ class Namespace(_Data):
 
 
 class _Connection(_Data):
-    """A system that is asked over the network; every text may hold ``${VAR}``."""
+    """A system that is asked over the network; every text may hold ``${VAR}``.
+
+    Attributes:
+        timeout_seconds: How long one answer may take.
+        every_minutes: How often it is asked for what is new.
+    """
 
     timeout_seconds: float = Field(default=30, gt=0)
+    every_minutes: int = Field(default=60, ge=1)
     en: str = ""
 
 
@@ -161,6 +167,26 @@ class Pull(_Data):
     window_days: int = Field(default=7, ge=1)
 
 
+class Freshness(_Data):
+    """How old the data of an input may be: 0 days when it is complete through yesterday.
+
+    Attributes:
+        warn_days: Above so many days a check warns.
+        fail_days: Above so many days it stops what reads the input.
+    """
+
+    warn_days: int | None = Field(default=None, ge=0)
+    fail_days: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Freshness:
+        if self.warn_days is None and self.fail_days is None:
+            raise ValueError("say warn_days, fail_days or both")
+        if self.fail_days is not None and (self.warn_days or 0) > self.fail_days:
+            raise ValueError("warn_days is more than fail_days, so it would never warn")
+        return self
+
+
 class Input(_Data):
     """Where one source's records lie and how to read them.
 
@@ -179,6 +205,8 @@ class Input(_Data):
             files change, what was mapped with them is mapped anew.
         settle_seconds: Age below which a file is taken to be still growing, for drops that are not
             atomic.
+        expected_every_hours: How often something new is expected to land.
+        freshness: How old its data may be; None for what is not judged.
     """
 
     connection: str | None = None
@@ -191,6 +219,8 @@ class Input(_Data):
     lookup: bool = False
     settle_seconds: int = Field(default=0, ge=0)
     pull: Pull = Pull()
+    expected_every_hours: float | None = Field(default=None, gt=0)
+    freshness: Freshness | None = None
     en: str = ""
 
     @property

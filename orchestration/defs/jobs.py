@@ -1,18 +1,26 @@
 """Jobs, and when they run by themselves."""
 
 import hashlib
-from pathlib import Path
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from orchestration.environment import Environment
 from orchestration.lib.rebuild import REBUILDING
-from orchestration.lib.sources import source_files
+from orchestration.lib.sources import GROUP, look, pulled_keys
 from orchestration.lib.training import ALWAYS
 from orchestration.resources.workspace import last_complete_day
+from siyu.contracts import contracts
+from siyu.ingestion.pull import inputs_of
 from siyu.lake import LakeError
-from siyu.retailer import RetailerError
+from siyu.retailer import Retailer
 
+INPUTS_TAG = "siyu/inputs"
+CONNECTIONS_TAG = "siyu/connections"
+
+_SOURCES = dg.AssetSelection.groups(GROUP)
 _LAKE = dg.AssetSelection.groups("lake")
 _TRAINING = dg.AssetSelection.groups("features", "models")
 _SCORES = dg.AssetSelection.groups("ml")
@@ -20,8 +28,11 @@ _SERVING = dg.AssetSelection.groups("serving")
 
 LAND = dg.define_asset_job(
     "land",
-    selection=_LAKE,
-    description="Land new source files in the lake, behind its gates. A refresh follows by itself.",
+    selection=_SOURCES | _LAKE,
+    description=(
+        "Pull what is new from connected systems and land it, with new source files, in the lake, "
+        "behind its gates. A refresh follows by itself."
+    ),
 )
 REFRESH = dg.define_asset_job(
     "refresh",
@@ -49,19 +60,10 @@ PUBLISH = dg.define_asset_job(
 )
 REBUILD = dg.define_asset_job(
     "rebuild",
-    selection=dg.AssetSelection.all() - _LAKE,
+    selection=dg.AssetSelection.all() - _SOURCES - _LAKE,
     tags={**REBUILDING, **ALWAYS},
     description="Drop the warehouse and build it again from the lake: every layer, model and score.",
 )
-
-
-def _fingerprint(files: list[Path]) -> str:
-    """Changes when a file is added, removed or written."""
-    said = hashlib.sha256()
-    for file in sorted(files):
-        seen = file.stat()
-        said.update(f"{file}|{seen.st_size}|{seen.st_mtime_ns}\n".encode())
-    return said.hexdigest()
 
 
 @dg.definitions
@@ -72,22 +74,60 @@ def jobs() -> dg.Definitions:
     @dg.sensor(
         job_name=LAND.name,
         minimum_interval_seconds=60,
-        description="Lands source files when one appears or changes",
+        description=(
+            "Lands source files when one appears, changes or goes. The cursor holds, for every "
+            "input, what its files looked like; a file that is still being written is not seen."
+        ),
     )
     def new_input_files(
         context: dg.SensorEvaluationContext,
     ) -> dg.SensorResult | dg.SkipReason:
         environment = Environment.load()
-        try:
-            files = source_files(environment.settings, environment.retailer)
-        except RetailerError as error:
-            return dg.SkipReason(str(error))
-        seen = _fingerprint(files)
-        if not files:
-            return dg.SkipReason("no source file found")
-        if seen == context.cursor:
-            return dg.SkipReason(f"no change in {len(files)} source files")
-        return dg.SensorResult([dg.RunRequest(run_key=seen)], cursor=seen)
+        seen = look(environment.settings, environment.retailer, datetime.now(UTC))
+        known = _cursor(context.cursor)
+        changed = sorted(
+            name for name, found in seen.fingerprints.items() if found != known.get(name, "")
+        )
+        if not changed:
+            return dg.SkipReason(_unchanged(seen.files, seen.faults))
+        cursor = json.dumps({**known, **seen.fingerprints}, sort_keys=True)
+        # Every entity, though few inputs changed: one that could not land keeps stopping the rest.
+        request = dg.RunRequest(
+            run_key=hashlib.sha256(f"{context.cursor} {cursor}".encode()).hexdigest(),
+            asset_selection=_lake_keys(),
+            tags={INPUTS_TAG: ", ".join(changed)},
+        )
+        return dg.SensorResult([request], cursor=cursor)
+
+    @dg.sensor(
+        job_name=LAND.name,
+        minimum_interval_seconds=60,
+        description=(
+            "Pulls and lands what is new of the connections that are due (every_minutes in "
+            "retailer.yaml). The cursor holds when each was last asked for."
+        ),
+    )
+    def connections_due(
+        context: dg.SensorEvaluationContext,
+    ) -> dg.SensorResult | dg.SkipReason:
+        retailer = Environment.load().retailer
+        asked, now = _cursor(context.cursor), datetime.now(UTC)
+        due = _due(retailer, asked, now)
+        if not due:
+            return dg.SkipReason(
+                "no connection is due"
+                if retailer.connections
+                else "the retailer has no connections: files only"
+            )
+        if context.instance.get_runs_count(_UNFINISHED):
+            return dg.SkipReason(f"{', '.join(due)}: due, but a landing is under way")
+        request = dg.RunRequest(
+            run_key=f"{', '.join(due)} {now.isoformat(timespec='seconds')}",
+            asset_selection=[*pulled_keys(retailer, due), *_lake_keys()],
+            tags={CONNECTIONS_TAG: ", ".join(due)},
+        )
+        said = {**asked, **dict.fromkeys(due, now.isoformat(timespec="seconds"))}
+        return dg.SensorResult([request], cursor=json.dumps(said, sort_keys=True))
 
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.SUCCESS,
@@ -124,9 +164,53 @@ def jobs() -> dg.Definitions:
 
     return dg.Definitions(
         jobs=[LAND, REFRESH, TRAIN, SCORE, PUBLISH, REBUILD],
-        sensors=[new_input_files, refresh_after_landing],
+        sensors=[new_input_files, connections_due, refresh_after_landing],
         schedules=[daily_landing, weekly_training],
     )
+
+
+# What is waiting or running, whoever asked for it.
+_UNFINISHED = dg.RunsFilter(
+    job_name=LAND.name,
+    statuses=[
+        dg.DagsterRunStatus.QUEUED,
+        dg.DagsterRunStatus.NOT_STARTED,
+        dg.DagsterRunStatus.STARTING,
+        dg.DagsterRunStatus.STARTED,
+    ],
+)
+
+
+def _cursor(said: str | None) -> dict[str, str]:
+    """What a sensor noted; nothing where the note is of another form."""
+    try:
+        noted = json.loads(said or "{}")
+    except json.JSONDecodeError:
+        return {}
+    return noted if isinstance(noted, dict) else {}
+
+
+def _unchanged(files: int, faults: tuple[str, ...]) -> str:
+    counted = f"no change in {files} source files" if files else "no source file found"
+    return "; ".join((counted, *faults))
+
+
+def _due(retailer: Retailer, asked: Mapping[str, str], now: datetime) -> list[str]:
+    """Connections that were not asked for as long as retailer.yaml says."""
+    return [
+        name
+        for name, connection in retailer.connections.items()
+        if inputs_of(retailer, name)
+        and (
+            name not in asked
+            or now - datetime.fromisoformat(asked[name])
+            >= timedelta(minutes=connection.every_minutes)
+        )
+    ]
+
+
+def _lake_keys() -> list[dg.AssetKey]:
+    return [dg.AssetKey(["lake", entity]) for entity in contracts()]
 
 
 def _refresh(run_key: str) -> dg.RunRequest:

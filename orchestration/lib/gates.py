@@ -160,7 +160,7 @@ def _record(
 
 
 def check_result(
-    table: str, results: Sequence[GateResult], earlier: Collection[str] = ()
+    table: str, results: Sequence[GateResult], earlier: Collection[str] = (), gate: str = GATE
 ) -> dg.AssetCheckResult:
     """A gate's results as Dagster shows them.
 
@@ -168,13 +168,14 @@ def check_result(
         table: ``schema.table``.
         results: What the gate said.
         earlier: Runs that judged, where a verdict of theirs stands.
+        gate: Name of the check.
     """
     broken = [result for result in results if result.outcome != "passed"]
     blocking = [result for result in broken if result.blocks]
     shown = broken or results
     return dg.AssetCheckResult(
         asset_key=asset_key(table),
-        check_name=GATE,
+        check_name=gate,
         passed=not broken,
         severity=dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN,
         description=(

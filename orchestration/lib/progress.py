@@ -42,12 +42,20 @@ def _line(record: logging.LogRecord) -> str | None:
     if event.event_type == dg.DagsterEventType.STEP_SUCCESS:
         seconds = event.event_specific_data.duration_ms / 1000
         return f"  ✓ {step:<40} {seconds:6.1f} s"
+    if event.event_type == dg.DagsterEventType.STEP_UP_FOR_RETRY:
+        waits = event.step_retry_data.seconds_to_wait or 0
+        return (
+            f"  ↻ {step}: tries again in {waits:.0f} s\n    {_cause(event.step_retry_data.error)}"
+        )
     if event.event_type == dg.DagsterEventType.STEP_FAILURE:
-        error = event.step_failure_data.error
-        cause = error.cause if error and error.cause else error
-        said = cause.message.strip() if cause else ""
-        return f"  ✗ {step}\n    {said.removeprefix(FAILURE)}"
+        return f"  ✗ {step}\n    {_cause(event.step_failure_data.error)}"
     return None
+
+
+def _cause(error: Any) -> str:
+    """What broke a step, in the words of whoever raised it."""
+    cause = error.cause if error and error.cause else error
+    return cause.message.strip().removeprefix(FAILURE) if cause else ""
 
 
 def _make(context: dg.InitLoggerContext) -> logging.Logger:

@@ -34,10 +34,19 @@ class PullError(Exception):
     """Some inputs could not be pulled; the message says which, why, and what to do.
 
     Attributes:
+        errors: What went wrong, by input; by the connection's name where all of it broke.
+        reports: What was pulled of every input before that.
         transient: Whether trying again later may help.
     """
 
-    def __init__(self, connection: str, errors: Mapping[str, SourceError]) -> None:
+    def __init__(
+        self,
+        connection: str,
+        errors: Mapping[str, SourceError],
+        reports: Sequence[PullReport] = (),
+    ) -> None:
+        self.errors = dict(errors)
+        self.reports = tuple(reports)
         super().__init__(
             f"connection {connection}: "
             + "; ".join(f"input {name}: {error}" for name, error in errors.items())
@@ -188,15 +197,16 @@ def pull_connection(
             _write(stores[piece.name], piece, now, through, written[piece.name])
     except SourceError as error:
         errors[connection] = hidden(error, hide)
-    if errors:
-        raise PullError(connection, errors) from None
-    return [
+    reports = [
         PullReport(
             name, len(files), sum(rows for rows, _ in files), sum(size for _, size in files),
             stores[name].cursor(), tuple(warnings[name]), time.monotonic() - started,
         )
         for name, files in written.items()
     ]  # fmt: skip
+    if errors:
+        raise PullError(connection, errors, reports) from None
+    return reports
 
 
 def _write(

@@ -1,31 +1,55 @@
-"""The lake: one asset per canonical entity, and the gate behind each."""
+"""The lake: one asset per canonical entity, and the gates behind each."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import duckdb
 
 from expectations.catalog import judged_tables
-from orchestration.environment import OWNERS
-from orchestration.lib.gates import gate_checks
+from orchestration.environment import OWNERS, Environment
+from orchestration.lib.gates import asset_key, check_result, gate_checks, table_name
 from orchestration.lib.lake import sync_lake_version
+from orchestration.lib.landed import column_schema, landing_metadata
+from orchestration.lib.sources import inputs_read, source_key, source_table
 from orchestration.resources import Workspace
 from siyu.contracts import Contract, contracts
-from siyu.ingestion import LandingError, LandingReport, land_entity
-
-_OUTCOMES = ("rows_in", "accepted", "duplicates", "quarantined", "suppressed")
+from siyu.freshness import GATE as FRESHNESS
+from siyu.freshness import judge_freshness, judged_inputs
+from siyu.ingestion import LandingError, land_entity
+from siyu.retailer import Retailer
 
 
 @dg.definitions
 def lake() -> dg.Definitions:
     """Every entity's asset, and their gates as one step."""
+    retailer = Environment.load().retailer
+    reads = inputs_read(retailer) if _declares(retailer) else {}
+    dated = {
+        f"lake.{entity}": judged
+        for entity, inputs in reads.items()
+        if (judged := judged_inputs(retailer, inputs))
+    }
     return dg.Definitions(
-        assets=[_entity_asset(contract) for contract in contracts().values()],
-        asset_checks=[gate_checks("lake_gates", judged_tables("lake"), _open, evidence=_evidence)],
+        assets=[
+            _entity_asset(entity, retailer, reads.get(entity.entity, ()))
+            for entity in contracts().values()
+        ],
+        asset_checks=[
+            gate_checks("lake_gates", judged_tables("lake"), _open, evidence=_evidence),
+            *([_freshness_checks(dated)] if dated else []),
+        ],
+    )
+
+
+def _declares(retailer: Retailer) -> bool:
+    """Whether retailer.yaml says anything that needs the inputs of each entity to be known here."""
+    return bool(retailer.connections) or any(
+        source.freshness or source.expected_every_hours for source in retailer.inputs.values()
     )
 
 
@@ -44,21 +68,28 @@ def _evidence(workspace: Workspace, connection: duckdb.DuckDBPyConnection, table
     return f"version {workspace.lake.version(table.partition('.')[2])} batches {seen}"
 
 
-def _entity_asset(contract: Contract) -> dg.AssetsDefinition:
+def _entity_asset(
+    contract: Contract, retailer: Retailer, inputs: Sequence[str]
+) -> dg.AssetsDefinition:
+    pulled = [name for name in inputs if retailer.inputs[name].connection is not None]
+
     @dg.asset(
         key=dg.AssetKey(["lake", contract.entity]),
+        deps=[source_key(name) for name in pulled],
         group_name="lake",
         owners=OWNERS,
         kinds={"deltalake"},
         description=f"{contract.en}\n\n{contract.zh}",
+        freshness_policy=_expected(retailer, inputs),
         metadata={
-            "dagster/column_schema": _column_schema(contract),
+            "dagster/column_schema": column_schema(contract),
             "key": ", ".join(contract.key),
         },
     )
     def entity(
         context: dg.AssetExecutionContext, workspace: Workspace
     ) -> dg.MaterializeResult[Any]:
+        faults = []
         try:
             reports = land_entity(
                 workspace.settings,
@@ -68,60 +99,78 @@ def _entity_asset(contract: Contract) -> dg.AssetsDefinition:
                 datetime.now(UTC),
             )
         except LandingError as error:
-            # What did land is in the lake; what did not is named. Nothing above goes on from here.
-            sync_lake_version(workspace, contract.entity, context.run.run_id)
-            raise dg.Failure(str(error), allow_retries=False) from None
+            faults.append(str(error))
+            reports = list(error.reports)
         sync_lake_version(workspace, contract.entity, context.run.run_id)
         for report in reports:
             for warning in report.warnings:
                 context.log.warning(f"{report.entity} from {report.source}: {warning}")
-        return dg.MaterializeResult(metadata=_metadata(workspace, contract.entity, reports))
+        faults += _unpulled(workspace, pulled)
+        if faults:
+            # What did land is in the lake; what did not is named. Nothing above goes on from here.
+            raise dg.Failure("; ".join(faults), allow_retries=False)
+        return dg.MaterializeResult(
+            metadata=landing_metadata(workspace.lake, contract.entity, reports)
+        )
 
     return entity
 
 
-def _column_schema(contract: Contract) -> dg.TableSchema:
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(
-                column.name,
-                column.sql_type,
-                description=f"{column.en} | {column.zh}",
-                constraints=dg.TableColumnConstraints(nullable=not column.required),
-                tags={"pii": column.pii} if column.pii != "none" else {},
+def _unpulled(workspace: Workspace, pulled: Sequence[str]) -> list[str]:
+    """Why inputs are not all there: their last pull failed, or died."""
+    ledger = workspace.ledger
+    tables = [source_table(name) for name in pulled]
+    # An input that was never pulled is one that has no file yet.
+    blocks = ledger.blocks(table for table in tables if ledger.newest(table) is not None)
+    return [
+        "; ".join(result.message for result in block.results)
+        or f"{block.table}: {block.reason} ({block.remedy})"
+        for block in blocks
+    ]
+
+
+def _expected(retailer: Retailer, inputs: Sequence[str]) -> dg.FreshnessPolicy | None:
+    """How often the entity is to be landed: as often as the most frequent of its inputs."""
+    hours = [retailer.inputs[name].expected_every_hours for name in inputs]
+    said = [each for each in hours if each is not None]
+    if not said:
+        return None
+    every = timedelta(hours=min(said))
+    return dg.FreshnessPolicy.time_window(fail_window=2 * every, warn_window=every)
+
+
+def _freshness_checks(dated: Mapping[str, Sequence[str]]) -> dg.AssetChecksDefinition:
+    """One step that judges how old the data of each entity is.
+
+    Args:
+        dated: Inputs that retailer.yaml sets an age for, by ``lake.<entity>``.
+    """
+
+    @dg.multi_asset_check(
+        name="lake_freshness",
+        description="How old the data is, by the last day each input is complete for",
+        can_subset=True,
+        specs=[
+            dg.AssetCheckSpec(
+                FRESHNESS,
+                asset=asset_key(table),
+                blocking=True,
+                description=f"{', '.join(inputs)} are complete through a day that is recent enough",
             )
-            for column in contract.lake_columns
-        ]
+            for table, inputs in dated.items()
+        ],
     )
+    def checks(
+        context: dg.AssetCheckExecutionContext, workspace: Workspace
+    ) -> Iterator[dg.AssetCheckResult]:
+        retailer, ledger, run_id = workspace.retailer, workspace.ledger, context.run.run_id
+        through = workspace.lake.complete_through(retailer)
+        today = datetime.now(ZoneInfo(retailer.timezone)).date()
+        chosen = {table_name(key.asset_key) for key in context.selected_asset_check_keys}
+        for table in sorted(chosen):
+            results = judge_freshness(retailer, dated[table], through, today)
+            for version in ledger.versions_to_judge(table, run_id):
+                ledger.record(table, version, FRESHNESS, results, run_id)
+            yield check_result(table, results, gate=FRESHNESS)
 
-
-def _metadata(
-    workspace: Workspace, entity: str, reports: Sequence[LandingReport]
-) -> dict[str, Any]:
-    """Rows by outcome of this landing, and what the lake holds now."""
-    landed = [report.manifest for report in reports if report.manifest is not None]
-    held = workspace.lake.manifests(entity)
-    return {
-        "dagster/row_count": sum(manifest.accepted for manifest in held),
-        **{f"landed_{name}": sum(getattr(m, name) for m in landed) for name in _OUTCOMES},
-        "outcome": "; ".join(
-            f"{report.source}: {report.reason}" if report.source else report.reason
-            for report in reports
-        ),
-        "batches": dg.MetadataValue.table(
-            [
-                dg.TableRecord(
-                    {
-                        "source": manifest.source,
-                        "batch": manifest.batch_id[:12],
-                        **{name: getattr(manifest, name) for name in _OUTCOMES},
-                        "loaded_at": f"{manifest.loaded_at:%Y-%m-%d %H:%M}",
-                        "backfill": manifest.backfill,
-                    }
-                )
-                for manifest in held[-20:]
-            ]
-        )
-        if held
-        else "none",
-    }
+    return checks

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from ml.metrics_schema import METRICS_TABLE
-from orchestration.environment import OWNERS
+from orchestration.environment import OWNERS, Environment
 from orchestration.lib.dbt import layer_tables, read_manifest, working_tables
 from orchestration.lib.gates import require_passed
 from orchestration.lib.texts import table_texts
@@ -20,6 +20,9 @@ from siyu.transform import ensure_manifest
 DATED_BY = "marts.customer_360"
 KEEP = timedelta(days=14)
 KEY = dg.AssetKey(["serving", "publication"])
+# The day's landing begins at six; by nine, something of the day is to be published.
+DUE_BY = "0 9 * * *"
+DUE_FROM = timedelta(hours=9)
 
 
 def published_tables() -> tuple[str, ...]:
@@ -34,6 +37,7 @@ def published_tables() -> tuple[str, ...]:
 @dg.definitions
 def publication() -> dg.Definitions:
     """The publication asset."""
+    retailer = Environment.load().retailer
     reads = published_tables()
     above = tables_above("serving")
 
@@ -43,6 +47,12 @@ def publication() -> dg.Definitions:
         group_name="serving",
         owners=OWNERS,
         kinds={"duckdb", "parquet"},
+        # A closed data set is published once.
+        freshness_policy=(
+            dg.FreshnessPolicy.cron(DUE_BY, DUE_FROM, retailer.timezone)
+            if retailer.history_to is None
+            else None
+        ),
         description=(
             "A versioned folder with the warehouse as one DuckDB file and as Parquet, with comments "
             "in English and Chinese, behind the symlink serving/current. Written only when the "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -10,7 +12,7 @@ import pytest
 
 JOBS = {
     # job: groups that it runs
-    "land": {"lake"},
+    "land": {"lake"},  # and sources, where there are connections
     "refresh": {
         "lake", "staging", "identity", "unified", "marts", "features", "models", "ml", "serving",
     },
@@ -19,7 +21,7 @@ JOBS = {
     "publish": {"serving"},
     "rebuild": {"staging", "identity", "unified", "marts", "features", "models", "ml", "serving"},
 }  # fmt: skip
-SENSORS = {"new_input_files", "refresh_after_landing"}
+SENSORS = {"new_input_files", "connections_due", "refresh_after_landing"}
 SCHEDULES = {
     "daily_landing": ("land", "0 6 * * *", "Asia/Shanghai"),
     "weekly_training": ("train", "0 3 * * 0", "Asia/Shanghai"),
@@ -37,6 +39,12 @@ models: {}
 inputs:
   tills: {format: csv, location: "${TILLS}/*.csv"}
 """
+
+
+def _say(inputs: str, tills: Path) -> None:
+    """Give the small retailer other inputs."""
+    file = tills.parent / "retailers" / "corner_shop" / "retailer.yaml"
+    file.write_text(SETTINGS.partition("inputs:")[0] + f"inputs:\n{inputs}\n", "utf-8")
 
 
 @pytest.fixture
@@ -141,8 +149,74 @@ def test_a_change_of_the_source_files_is_landed(
     second = _look(repository, first.cursor)
     assert isinstance(second, dg.SensorResult)
     assert second.run_requests is not None
-    assert [request.run_key for request in second.run_requests] == [second.cursor]
+    (request,) = second.run_requests
+    assert request.tags["siyu/inputs"] == "tills"
     assert second.cursor != first.cursor
+
+
+def test_a_file_that_comes_back_is_landed_again(
+    repository: dg.RepositoryDefinition, tills: Path
+) -> None:
+    file = tills / "monday.csv"
+    file.write_text("order\n1\n")
+    keys, cursor = set(), None
+    for here in (True, False, True):
+        file = file.rename(tills / ("monday.csv" if here else "monday.away"))
+        looked = _look(repository, cursor)
+        assert isinstance(looked, dg.SensorResult)
+        assert looked.run_requests is not None
+        keys |= {request.run_key for request in looked.run_requests}
+        cursor = looked.cursor
+    assert len(keys) == 3
+
+
+@pytest.mark.parametrize("name", ["monday.csv.part", ".monday.csv"])
+def test_a_file_that_is_still_being_written_does_not_start_a_landing(
+    repository: dg.RepositoryDefinition, tills: Path, name: str
+) -> None:
+    (tills / name).write_text("order\n1\n")
+    assert isinstance(_look(repository), dg.SkipReason)
+
+
+def test_a_drop_that_is_not_atomic_is_left_to_settle(
+    repository: dg.RepositoryDefinition, tills: Path
+) -> None:
+    _say('  tills: {format: csv, location: "${TILLS}/*.csv", settle_seconds: 600}', tills)
+    file = tills / "monday.csv"
+    file.write_text("order\n1\n")
+    assert isinstance(_look(repository), dg.SkipReason)
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+    assert isinstance(_look(repository), dg.SensorResult)
+
+
+def test_the_run_names_the_inputs_that_changed_and_the_cursor_is_kept_for_each(
+    repository: dg.RepositoryDefinition, tills: Path
+) -> None:
+    _say(
+        "\n".join(
+            f'  {name}: {{format: csv, location: "${{TILLS}}/{name}*.csv"}}'
+            for name in ("tills", "stock", "staff")
+        ),
+        tills,
+    )
+    for name in ("tills", "stock", "staff"):
+        (tills / f"{name}.csv").write_text("id\n1\n")
+    first = _look(repository)
+    assert isinstance(first, dg.SensorResult)
+    assert set(json.loads(first.cursor or "")) == {"tills", "stock", "staff"}
+    (tills / "stock2.csv").write_text("id\n2\n")
+    (tills / "staff.csv").unlink()
+    second = _look(repository, first.cursor)
+    assert isinstance(second, dg.SensorResult)
+    (request,) = second.run_requests or ()
+    assert request.tags["siyu/inputs"] == "staff, stock"
+
+
+def test_a_cursor_of_an_earlier_version_starts_anew(
+    repository: dg.RepositoryDefinition, tills: Path
+) -> None:
+    (tills / "monday.csv").write_text("order\n1\n")
+    assert isinstance(_look(repository, "9f86d081884c7d65"), dg.SensorResult)
 
 
 def test_a_location_that_cannot_be_filled_in_is_said_and_does_not_break_the_sensor(
@@ -152,6 +226,109 @@ def test_a_location_that_cannot_be_filled_in_is_said_and_does_not_break_the_sens
     looked = _look(repository)
     assert isinstance(looked, dg.SkipReason)
     assert "set TILLS" in str(looked.skip_message)
+
+
+def test_a_location_that_cannot_be_filled_in_does_not_hold_up_other_inputs(
+    repository: dg.RepositoryDefinition, tills: Path
+) -> None:
+    _say(
+        '  tills: {format: csv, location: "${TILLS}/*.csv"}\n'
+        '  stock: {format: csv, location: "${NOWHERE}/*.csv"}',
+        tills,
+    )
+    (tills / "monday.csv").write_text("order\n1\n")
+    looked = _look(repository)
+    assert isinstance(looked, dg.SensorResult)
+    assert set(json.loads(looked.cursor or "")) == {"tills"}
+
+
+# --- connections -------------------------------------------------------------------------------
+
+CONNECTED = """connections:
+  erp: {type: postgres, dsn: "postgresql://${ERP}/erp", every_minutes: 30}
+  mall: {type: mall, client_id: a, client_secret: "${MALL}", shop_id: "1"}
+  unused: {type: objects, bucket: b}
+inputs:
+  stock: {connection: erp, format: parquet, location: stock}
+  trades: {connection: mall, format: jsonl, location: trades}
+  refunds: {connection: mall, format: jsonl, location: refunds}
+"""
+
+
+@pytest.fixture
+def connected(tills: Path) -> None:
+    """The small retailer asks two systems and has no files."""
+    file = tills.parent / "retailers" / "corner_shop" / "retailer.yaml"
+    file.write_text(SETTINGS.partition("inputs:")[0] + CONNECTED, "utf-8")
+
+
+def _poll(
+    repository: dg.RepositoryDefinition, instance: dg.DagsterInstance, cursor: str | None = None
+) -> object:
+    sensor = repository.get_sensor_def("connections_due")
+    return sensor(dg.build_sensor_context(instance=instance, cursor=cursor))
+
+
+def _minutes_ago(**connections: int) -> str:
+    now = datetime.now(UTC)
+    return json.dumps(
+        {name: (now - timedelta(minutes=ago)).isoformat() for name, ago in connections.items()}
+    )
+
+
+@pytest.mark.usefixtures("tills")
+def test_files_alone_are_never_polled(
+    repository: dg.RepositoryDefinition, instance: dg.DagsterInstance
+) -> None:
+    asked = _poll(repository, instance)
+    assert isinstance(asked, dg.SkipReason)
+    assert "no connections" in str(asked.skip_message)
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_connection_that_was_never_asked_is_due(
+    repository: dg.RepositoryDefinition, instance: dg.DagsterInstance
+) -> None:
+    asked = _poll(repository, instance)
+    assert isinstance(asked, dg.SensorResult)
+    (request,) = asked.run_requests or ()
+    assert request.tags["siyu/connections"] == "erp, mall"
+    assert set(json.loads(asked.cursor or "")) == {"erp", "mall"}
+    keys = {key.to_user_string() for key in request.asset_selection or ()}
+    assert {key for key in keys if not key.startswith("lake/")} == {
+        "sources/stock", "sources/trades", "sources/refunds",
+    }  # fmt: skip
+    assert "lake/orders" in keys
+
+
+@pytest.mark.usefixtures("connected")
+@pytest.mark.parametrize(
+    ("erp", "mall", "due"),
+    [(10, 50, ""), (31, 50, "erp"), (10, 61, "mall"), (31, 61, "erp, mall")],
+)
+def test_a_connection_is_due_when_its_minutes_are_over(
+    repository: dg.RepositoryDefinition, instance: dg.DagsterInstance, erp: int, mall: int, due: str
+) -> None:
+    asked = _poll(repository, instance, _minutes_ago(erp=erp, mall=mall))
+    if not due:
+        assert isinstance(asked, dg.SkipReason)
+        return
+    assert isinstance(asked, dg.SensorResult)
+    (request,) = asked.run_requests or ()
+    assert request.tags["siyu/connections"] == due
+
+
+@pytest.mark.usefixtures("connected")
+def test_polls_do_not_pile_up_behind_a_landing(
+    demo: dg.Definitions, repository: dg.RepositoryDefinition, instance: dg.DagsterInstance
+) -> None:
+    instance.create_run_for_job(demo.resolve_job_def("land"), status=dg.DagsterRunStatus.STARTED)
+    asked = _poll(repository, instance)
+    assert isinstance(asked, dg.SkipReason)
+    assert "a landing is under way" in str(asked.skip_message)
+
+
+# --- what follows a landing --------------------------------------------------------------------
 
 
 def test_a_landing_is_followed_by_a_refresh_of_one_day(
