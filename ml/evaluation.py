@@ -191,7 +191,8 @@ def compare(label: Floats, candidate: Floats, reference: Floats) -> dict[str, Di
     for number in range(resamples):
         weight = np.bincount(generator.integers(0, rows, rows), minlength=rows).astype(float)
         drawn[number] = (loss @ weight / rows, aucs[0](weight) - aucs[1](weight))
-    low, high = np.nanquantile(drawn, (0.025, 0.975), axis=0)
+    # As Python's own numbers: what follows from them is shown and kept by others than NumPy.
+    low, high = np.nanquantile(drawn, (0.025, 0.975), axis=0).tolist()
     whole = np.ones(rows)
     return {
         "log_loss": Difference("log_loss", float(loss.mean()), low[0], high[0]),
