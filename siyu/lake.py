@@ -8,22 +8,28 @@ made. What does not: what is committed (``siyu.ingestion``), or the tables made 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from urllib.parse import quote, unquote
+from uuid import uuid4
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import (
     CommitProperties,
     DeltaTable,
     PostCommitHookProperties,
+    Schema,
     WriterProperties,
     write_deltalake,
 )
+from deltalake.transaction import AddAction, create_table_with_add_actions
 from pydantic import BaseModel, ConfigDict
 
 from siyu.contracts import Contract, contract, contracts
@@ -252,7 +258,7 @@ class Lake:
     def files(self, entity: str) -> list[str]:
         """Active Parquet files."""
         table = self.table(entity)
-        return [] if table is None else sorted(table.file_uris())
+        return [] if table is None else active_files(table)
 
     def version(self, entity: str) -> int | None:
         """Version of the Delta table, or None when nothing ever landed."""
@@ -307,7 +313,7 @@ class Lake:
         for name, types in _IDENTITY.items():
             folder = self._paths.identity / name
             table = _open(folder)
-            files = [] if table is None else sorted(table.file_uris())
+            files = [] if table is None else active_files(table)
             sources[name] = ViewSource(files, dict(types), str(folder))
         return sources
 
@@ -325,7 +331,7 @@ class Lake:
         """
         table = _open(self._paths.quarantine)
         active = self.batches().column("batch_id").to_pylist()
-        files = [] if table is None else table.file_uris()
+        files = [] if table is None else active_files(table)
         if not files or not active:
             return _QUARANTINE_SUMMARY_SCHEMA.empty_table()
         with duckdb.connect() as connection:
@@ -342,9 +348,10 @@ class Lake:
     def complete_through(self, retailer: Retailer) -> dict[str, date]:
         """Last local day each input is complete for; inputs of which nothing is known are absent.
 
-        What retailer.yaml says comes first, then what the input's batches show.
+        What retailer.yaml says comes first, then what the input's batches show, and for what is
+        pulled also that a later pull brought nothing new.
         """
-        shown: dict[str, date] = {}
+        shown = {name: day for name in retailer.inputs if (day := self._noted(name)) is not None}
         for entity in retailer.mappings:
             for manifest in self.manifests(entity):
                 if manifest.complete_through is not None:
@@ -356,6 +363,25 @@ class Lake:
             if source.complete_through is not None
         }
         return {**shown, **said}
+
+    def note_complete(self, source: str, through: date) -> None:
+        """Remember that all of an input up to the end of a local day has landed.
+
+        For days that bring no row, of which no commit can speak.
+        """
+        if self._noted(source) == through:
+            return
+        file = self._paths.complete / source
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f"{source}.{uuid4()}.partial")
+        partial.write_text(through.isoformat(), "utf-8")
+        partial.replace(file)
+
+    def _noted(self, source: str) -> date | None:
+        try:
+            return date.fromisoformat((self._paths.complete / source).read_text("utf-8"))
+        except FileNotFoundError:
+            return None
 
     def last_complete_day(self, retailer: Retailer, today: date) -> date:
         """Last local day through which every required input is complete, before ``today``.
@@ -425,6 +451,87 @@ def commit(
         )  # fmt: skip
 
 
+def append(
+    folder: Path, rows: pa.RecordBatchReader, manifest: Manifest, partition: Mapping[str, str]
+) -> None:
+    """Append rows of a single partition in one commit, creating the table where it is missing.
+
+    Does what ``commit`` does at a fraction of its time and memory: rows that are all of one
+    partition need not be divided, and go to one file as they come.
+
+    Args:
+        folder: The table.
+        rows: What to add, at least one.
+        manifest: What the commit does, for the log.
+        partition: The partition columns with the value that they have in every row.
+    """
+    table = _open(folder)
+    if table is not None and not _holds(table, rows.schema):
+        commit(folder, rows, manifest, partition_by=list(partition))
+        return
+    place = "/".join(f"{name}={quote(value)}" for name, value in partition.items())
+    path = f"{place}/part-{uuid4()}.snappy.parquet"
+    (folder / place).mkdir(parents=True, exist_ok=True)
+    # Until the log names it, no reader knows of the file.
+    count = _write_parquet(folder / path, rows, leaving_out=partition)
+    written = (folder / path).stat()
+    added = AddAction(
+        path, written.st_size, partition, written.st_mtime_ns // 1_000_000, True,
+        json.dumps({"numRecords": count}),
+    )  # fmt: skip
+    properties = _properties(manifest)
+    hooks = PostCommitHookProperties(cleanup_expired_logs=False)
+    if table is None:
+        create_table_with_add_actions(
+            str(folder), Schema.from_arrow(rows.schema), [added], partition_by=list(partition),
+            configuration=_LOG_FOR_EVER, commit_properties=properties,
+            post_commithook_properties=hooks,
+        )  # fmt: skip
+    else:
+        table.create_write_transaction(
+            [added], "append", table.schema(), list(partition), commit_properties=properties,
+            post_commithook_properties=hooks,
+        )  # fmt: skip
+
+
+def _holds(table: DeltaTable, schema: pa.Schema) -> bool:
+    """Whether a table has every one of these columns, of the same type."""
+    columns = {field.name: field.type for field in table.schema().fields}
+    return all(columns.get(f.name) == f.type for f in Schema.from_arrow(schema).fields)
+
+
+def _write_parquet(file: Path, rows: pa.RecordBatchReader, leaving_out: Iterable[str]) -> int:
+    """Write rows as they come, one row group at a time; returns how many there were."""
+    gone = set(leaving_out)
+    kept = pa.schema([field for field in rows.schema if field.name not in gone])
+    count = 0
+    with pq.ParquetWriter(file, kept, store_decimal_as_integer=True) as writer:
+        for group in _row_groups(rows):
+            writer.write_table(group.select(kept.names))
+            count += group.num_rows
+    return count
+
+
+def _row_groups(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    """Batches put together until they make a row group."""
+    held: list[pa.RecordBatch] = []
+    for batch in rows:
+        held.append(batch)
+        if sum(one.num_rows for one in held) >= _ROW_GROUP:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+def active_files(table: DeltaTable) -> list[str]:
+    """Paths of the files that a table on this machine consists of, sorted.
+
+    The library gives addresses, in which whatever is not plain ASCII is escaped.
+    """
+    return sorted(unquote(address) for address in table.file_uris())
+
+
 def literal(value: str) -> str:
     """A text as an SQL literal."""
     return "'" + value.replace("'", "''") + "'"
@@ -485,7 +592,7 @@ def _read_parquet(files: Iterable[str]) -> str:
 
 def _select(table: DeltaTable | None, types: Mapping[str, str]) -> str:
     """A SELECT of exactly these columns; what the table lacks is NULL, no table is no row."""
-    files = [] if table is None else table.file_uris()
+    files = [] if table is None else active_files(table)
     if table is None or not files:
         nulls = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in types.items())
         return f"SELECT {nulls} WHERE false"

@@ -44,14 +44,25 @@ from siyu.ingestion.quarantine import holds, quarantine
 from siyu.ingestion.readers import MALFORMED, bind_empty, bind_files, create_malformed, drop_raw
 from siyu.ingestion.rules import MALFORMED_RECORD, cast, given, is_broken, row_rules, violations
 from siyu.ingestion.scrub import scrubbed
-from siyu.lake import Lake, Ledger, Manifest, ManifestFile, commit, identifier, literal
+from siyu.lake import (
+    Lake,
+    Ledger,
+    Manifest,
+    ManifestFile,
+    active_files,
+    append,
+    commit,
+    identifier,
+    literal,
+)
 from siyu.paths import Paths
 from siyu.retailer import Retailer
 from siyu.vault import Tokenised, Vault
 
 _PASSED_THROUGH = ("_file", "_row")
 _KNOWN_AT = "_known_at"
-_ROWS_AT_ONCE = 20_480
+# A quarter of a row group of the lake: larger batches cost the system more than they save.
+_ROWS_AT_ONCE = 30_720
 _BROKEN_RULES = 'STRUCT(rule VARCHAR, "column" VARCHAR, "value" VARCHAR)[]'
 # A stream of rows that breaks says only in words what broke it.
 _ENGINE_ERRORS: tuple[tuple[str, type[duckdb.Error]], ...] = (
@@ -517,6 +528,8 @@ class _Landing:
             Rows that the mapping made, rejected ones included.
         """
         connection, job = self._connection, self._job
+        for left_by_a_kill in self._staged.parent.glob(f"*{self._staged.suffix}"):
+            left_by_a_kill.unlink()
         mapped, query = judged(connection, job, self._source)
         self._tokens = {
             column.name: {} for column in job.entity.direct_columns if column.name in mapped
@@ -532,8 +545,8 @@ class _Landing:
         rows = accepted = 0
         with converting(job, self._source), connection.cursor() as aside:
             found = connection.execute(
-                f"SELECT {self._lake_shape(mapped)}, _bad, _rules, _payload FROM ({query}) "
-                "AS checked LEFT JOIN landing.files ON checked._file = files.name"
+                f"SELECT {self._staged_columns(mapped)}, _bad, _rules, _payload FROM ({query}) "
+                f"AS checked {self._files_joined}"
             ).to_arrow_reader(_ROWS_AT_ONCE)
             schema = self._staged_schema(found.schema)
             with pa.OSFile(str(self._staged), "wb") as file, pa.ipc.new_file(file, schema) as out:
@@ -551,27 +564,35 @@ class _Landing:
         drop_raw(connection, self._source)
         connection.register("siyu_staged", dataset(self._staged, format="ipc"))
         connection.execute(
-            f"CREATE VIEW landing.rows AS SELECT *, {literal(self._source)} AS _source "
-            "FROM siyu_staged"
+            f"CREATE VIEW landing.rows AS SELECT *, {self._same_columns(mapped)} FROM siyu_staged"
         )
+        connection.execute(f"CREATE VIEW landing.same AS SELECT {self._same_columns(mapped)}")
         connection.execute("CREATE TABLE landing.excluded (id BIGINT, why VARCHAR)")
         return rows
 
-    def _lake_shape(self, mapped: Mapping[str, str]) -> str:
-        """SQL of the columns of the lake's files; in place of tokens the values behind them."""
-        known = self._known(mapped)
-        audit = {
-            "_batch_id": literal(self._batch_id),
-            "_known_at": known,
-            "_loaded_at": _timestamp(self._job.now),
-        }
-        return ", ".join(
-            (self._stored(column, mapped) if column.origin
-             else audit.get(column.name, f"checked.{column.name}"))
-            + f" AS {identifier(column.name)}"
+    def _staged_columns(self, mapped: Mapping[str, str]) -> str:
+        """SQL of the lake's columns that differ by row; in place of tokens what is behind them."""
+        columns = {
+            column.name: self._stored(column, mapped)
             for column in self._job.entity.lake_columns
-            if column.name != "_source"
-        )  # fmt: skip
+            if column.origin in mapped
+        }
+        audit = ("_file", "_row", "_event_at", "_event_date")
+        columns |= {name: f"checked.{name}" for name in audit}
+        columns["_known_at"] = self._known(mapped)
+        return ", ".join(f"{sql} AS {identifier(name)}" for name, sql in columns.items())
+
+    def _same_columns(self, mapped: Mapping[str, str]) -> str:
+        """SQL of the lake's columns that are the same in every row; they are not staged."""
+        columns = {
+            column.name: f"CAST(NULL AS {column.sql_type})"
+            for column in self._job.entity.lake_columns
+            if column.origin and column.origin not in mapped
+        }
+        columns["_source"] = literal(self._source)
+        columns["_batch_id"] = literal(self._batch_id)
+        columns["_loaded_at"] = _timestamp(self._job.now)
+        return ", ".join(f"{sql} AS {identifier(name)}" for name, sql in columns.items())
 
     @staticmethod
     def _staged_schema(found: pa.Schema) -> pa.Schema:
@@ -595,8 +616,9 @@ class _Landing:
         return batch
 
     def _reject(self, connection: duckdb.DuckDBPyConnection, rows: pa.RecordBatch) -> None:
-        named = ("_file", "_row", "_rules", "_payload", *self._job.entity.customer_columns)
-        connection.register("siyu_incoming", pa.table(rows.select(list(named))))
+        named = {"_file", "_row", "_rules", "_payload", *self._job.entity.customer_columns}
+        found = rows.select([name for name in rows.schema.names if name in named])
+        connection.register("siyu_incoming", pa.table(found))
         connection.execute("INSERT INTO landing.rejected BY NAME FROM siyu_incoming")
         connection.unregister("siyu_incoming")
 
@@ -627,8 +649,15 @@ class _Landing:
         dates = ["recorded_at", "_event_at", self._job.entity.version]
         backfill = [f"checked.{name}" for name in dates if name in {*mapped, "_event_at"}]
         backfill.append(_timestamp(first_day))
-        default = f"coalesce(files.known_at, {', '.join(backfill)})"
-        return f"coalesce(checked._given_known_at, {default})"
+        known = ["checked._given_known_at", *(["files.known_at"] if self._plan.known_at else [])]
+        return f"coalesce({', '.join((*known, *backfill))})"
+
+    @property
+    def _files_joined(self) -> str:
+        """SQL of the join with ``landing.files``; a backfill, the largest landing, needs none."""
+        if not self._plan.known_at:
+            return ""
+        return "LEFT JOIN landing.files ON checked._file = files.name"
 
     def _files(self) -> pa.Table:
         known = [self._plan.known_at.get(file.sha256) for file in self._plan.files]
@@ -648,7 +677,7 @@ class _Landing:
         columns = self._job.entity.customer_columns
         if not columns or not DeltaTable.is_deltatable(str(folder)):
             return 0
-        files = DeltaTable(str(folder)).file_uris()
+        files = active_files(DeltaTable(str(folder)))
         if not files:
             return 0
         erased = "SELECT identifier FROM read_parquet($files)"
@@ -786,28 +815,30 @@ class _Landing:
         )  # fmt: skip
 
     def _commit(self, manifest: Manifest) -> None:
-        out = (*manifest.replaces, manifest.batch_id)
-        replacing = (
-            f"_source = {literal(self._source)} AND _batch_id IN ({', '.join(map(literal, out))})"
-        )
+        folder = self._job.lake.folder(manifest.entity)
         with self._staged_rows() as staged:
-            fields = {field.name: field for field in staged.schema}
-            fields["_source"] = pa.field("_source", pa.string())
+            same = self._connection.execute("FROM landing.same").to_arrow_table()
+            fields = {field.name: field for field in (*staged.schema, *same.schema)}
             schema = pa.schema([fields[column.name] for column in self._job.entity.lake_columns])
-            rows = pa.RecordBatchReader.from_batches(schema, self._accepted_rows(staged, schema))
-            commit(
-                self._job.lake.folder(manifest.entity), rows, manifest,
-                replacing=replacing if manifest.replaces else None,
-            )  # fmt: skip
+            rows = pa.RecordBatchReader.from_batches(
+                schema, self._accepted_rows(staged, same, schema)
+            )
+            if manifest.accepted and not manifest.replaces:
+                append(folder, rows, manifest, {"_source": self._source})
+                return
+            out = ", ".join(map(literal, (*manifest.replaces, manifest.batch_id)))
+            replacing = f"_source = {literal(self._source)} AND _batch_id IN ({out})"
+            commit(folder, rows, manifest, replacing=replacing if manifest.replaces else None)
 
     def _accepted_rows(
-        self, staged: pa.RecordBatchFileReader, schema: pa.Schema
+        self, staged: pa.RecordBatchFileReader, same: pa.Table, schema: pa.Schema
     ) -> Iterator[pa.RecordBatch]:
         """The staged rows that nothing excludes, in the lake's shape."""
         excluded = self._numbers("SELECT id FROM landing.excluded")
         for batch in _taken(staged, excluded, excluding=True):
             columns = {name: batch.column(name) for name in batch.schema.names}
-            columns["_source"] = pa.repeat(self._source, batch.num_rows)
+            for name in same.schema.names:
+                columns[name] = pa.repeat(same[name][0], batch.num_rows)
             yield pa.record_batch([columns[name] for name in schema.names], schema=schema)
 
     def _numbers(self, sql: str) -> Numbers:

@@ -289,9 +289,13 @@ def _column_rules(column: Column, mapped_type: str, retailer: Retailer) -> Itera
     if unfit:
         yield rule("type", " OR ".join(unfit))
     if column.required:
-        empty = f"{raw} IS NULL"
-        if mapped_type == "VARCHAR":
-            empty += f" OR {_trimmed(raw)} = ''"
+        if mapped_type != "VARCHAR":
+            empty = f"{raw} IS NULL"
+        elif raw == name:
+            empty = f"{name} IS NULL OR {_trimmed(name)} = ''"
+        else:
+            # Only what came to nothing when it was cast can have been nothing before.
+            empty = f"CASE WHEN {name} IS NULL THEN coalesce(trim({raw}), '') = '' ELSE false END"
         yield rule("not_null", empty)
     if column.values:
         listed = ", ".join(literal(value) for value in column.values)

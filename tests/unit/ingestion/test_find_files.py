@@ -1,24 +1,37 @@
 """Finding the files of an input."""
 
+import hashlib
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from siyu.config import Settings
 from siyu.ingestion import InputError
-from siyu.ingestion.connectors import find_files
+from siyu.ingestion.connectors import SourceFile, find_files
 from siyu.ingestion.connectors.files import is_unfinished
 from siyu.retailer import Input
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 
 
-def names(folder: Path, location: str, **settings: object) -> list[str]:
+def found(folder: Path, location: str, **settings: object) -> tuple[SourceFile, ...]:
     source = Input.model_validate({"format": "csv", "location": f"{folder}/{location}", **settings})
-    found = find_files("till", source, Settings(folder, "shop", folder, "duckdb", None), NOW)
-    return [file.name for file in found.files]
+    return find_files("till", source, Settings(folder, "shop", folder, "duckdb", None), NOW).files
+
+
+def names(folder: Path, location: str, **settings: object) -> list[str]:
+    return [file.name for file in found(folder, location, **settings)]
+
+
+def hashes(folder: Path) -> list[str]:
+    return [file.sha256 for file in found(folder, "*.csv")]
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def test_names_are_relative_to_the_part_without_wildcards(tmp_path: Path) -> None:
@@ -65,3 +78,24 @@ def test_a_file_that_vanishes_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "a.csv").symlink_to(tmp_path / "nowhere.csv")
     with pytest.raises(InputError, match=r"a\.csv cannot be read"):
         names(tmp_path, "*.csv")
+
+
+def test_a_file_is_read_for_its_hash_once_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    opened = Path.open
+
+    def counting(path: Path, mode: str = "r", **settings: Any) -> Any:
+        read.extend([path] if mode == "rb" else [])
+        return opened(path, mode, **settings)
+
+    monkeypatch.setattr(Path, "open", counting)
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"one")
+    assert [hashes(tmp_path), hashes(tmp_path)] == [[sha256(b"one")]] * 2
+    assert read.count(file) == 1
+    before = file.stat()
+    file.write_bytes(b"two")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert hashes(tmp_path) == [sha256(b"two")]
