@@ -10,11 +10,13 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cache
 
 import dagster as dg
 
 from orchestration.environment import Environment
+from orchestration.lib.alerting import alert_about, alert_about_failures
 from orchestration.lib.instance import open_instance, prepare_instance
 from orchestration.resources.workspace import last_complete_day
 from siyu.config import SettingsError
@@ -78,7 +80,7 @@ def _behind_the_lake() -> list[dg.AssetKey]:
 
 def _run(job: str, day: str | None) -> bool:
     """Run one job to its end, a line a step; whether it succeeded."""
-    started = time.monotonic()
+    started, began = time.monotonic(), datetime.now(UTC)
     sys.stdout.write(f"── {job}{f' as of {day}' if day else ''}\n")
     with open_instance() as instance:
         result = _job(job).execute_in_process(
@@ -88,10 +90,18 @@ def _run(job: str, day: str | None) -> bool:
             run_config={"loggers": {"console": {}}},
             raise_on_error=False,
         )
+        _alert(instance, result.run_id, began)
     seconds = time.monotonic() - started
     verdict = "done" if result.success else "FAILED; `siyu status` says what to do"
     sys.stdout.write(f"── {job}: {verdict} in {seconds:.0f} s\n")
     return bool(result.success)
+
+
+def _alert(instance: dg.DagsterInstance, run_id: str, began: datetime) -> None:
+    """Tell of this run, and of those that it found dead; no daemon may be there to do so."""
+    environment = Environment.load()
+    alert_about(instance, run_id, environment)
+    alert_about_failures(instance, began, environment)
 
 
 if __name__ == "__main__":

@@ -146,6 +146,24 @@ def _failures(instance: dg.DagsterInstance, run_id: str) -> list[str]:
         if event is not None:
             error = event.step_failure_data.error
             cause = error.cause if error and error.cause else error
-            said = cause.message.strip().removeprefix(FAILURE) if cause else "failed"
+            said = _told(cause.message.strip()) if cause else "failed"
             found.append(f"{(event.step_key or '').replace('__', '/')}: {said}")
     return found
+
+
+# Whose exceptions hold no value of the data.
+_OURS = (
+    "siyu.",
+    "ml.",
+    "expectations.",
+    "orchestration.",
+    "dagster._core.errors.DagsterAssetCheck",
+)
+
+
+def _told(message: str) -> str:
+    """An exception's text if it was written here; of any other, which may quote data, its name."""
+    name, _, text = message.partition(": ")
+    if f"{name}: " == FAILURE or name.startswith(_OURS):
+        return " ".join(text.split())
+    return f"stopped by {name}; see the log of the run"

@@ -21,7 +21,10 @@ JOBS = {
     "publish": {"serving"},
     "rebuild": {"staging", "identity", "unified", "marts", "features", "models", "ml", "serving"},
 }  # fmt: skip
-SENSORS = {"new_input_files", "connections_due", "refresh_after_landing"}
+SENSORS = {
+    "new_input_files", "connections_due", "refresh_after_landing",
+    "alert_failed_runs", "alert_warned_and_recovered_runs",
+}  # fmt: skip
 SCHEDULES = {
     "daily_landing": ("land", "0 6 * * *", "Asia/Shanghai"),
     "weekly_training": ("train", "0 3 * * 0", "Asia/Shanghai"),
