@@ -8,6 +8,7 @@ home folder (``siyu.paths``). Nothing is read at import.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +18,9 @@ from typing import Literal, cast, get_args
 REPO = Path(__file__).resolve().parent.parent
 
 Engine = Literal["duckdb", "spark"]
+
+# delta-rs panics on such a path, or takes it for another one.
+_NO_HOME = re.compile(r"[\[\]|^\\\x00-\x1f]|%[0-9A-Fa-f]{2}")
 
 
 class SettingsError(Exception):
@@ -57,8 +61,14 @@ class Settings:
             as_of = date.fromisoformat(said) if said else None
         except ValueError as error:
             raise SettingsError(f"SIYU_AS_OF is {said!r}: use a day such as 2026-06-30") from error
+        home = Path(env.get("SIYU_HOME") or REPO / ".siyu").expanduser().resolve()
+        if _NO_HOME.search(str(home)):
+            raise SettingsError(
+                f"SIYU_HOME is {str(home)!r}: the lake's library mistakes a path with one of "
+                "[ ] | ^ \\, a tab, or % before two hexadecimal digits; use another folder"
+            )
         return Settings(
-            home=Path(env.get("SIYU_HOME") or REPO / ".siyu").expanduser().resolve(),
+            home=home,
             retailer=env.get("SIYU_RETAILER") or "demo",
             retailers=Path(env.get("SIYU_RETAILERS") or REPO / "retailers").resolve(),
             engine=cast(Engine, engine),

@@ -41,6 +41,11 @@ class Paths:
         return self.root / "raw"
 
     @property
+    def complete(self) -> Path:
+        """Last complete local day of pulled inputs, one file per input."""
+        return self.root / "complete"
+
+    @property
     def quarantine(self) -> Path:
         """Delta table of rejected rows, their payloads sealed."""
         return self.root / "quarantine"

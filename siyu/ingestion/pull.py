@@ -183,7 +183,9 @@ def pull_connection(
         for name, source in inputs_of(retailer, connection).items()
         for store in [RawStore(Paths.of(settings), name)]
     ]
-    through = now.astimezone(ZoneInfo(retailer.timezone)).date() - timedelta(days=1)
+    yesterday = now.astimezone(ZoneInfo(retailer.timezone)).date() - timedelta(days=1)
+    # That a bucket holds no more does not show that whoever fills it is done.
+    through = None if filled.type == "objects" else yesterday
     written: dict[str, list[tuple[int, int]]] = {ask.name: [] for ask in asks}
     warnings: dict[str, list[str]] = {ask.name: [] for ask in asks}
     stores = {ask.name: ask.store for ask in asks}
@@ -197,6 +199,9 @@ def pull_connection(
             _write(stores[piece.name], piece, now, through, written[piece.name])
     except SourceError as error:
         errors[connection] = hidden(error, hide)
+    for name, store in stores.items():
+        if not {name, connection} & set(errors):
+            store.note_asked(through, now)
     reports = [
         PullReport(
             name, len(files), sum(rows for rows, _ in files), sum(size for _, size in files),
@@ -210,7 +215,11 @@ def pull_connection(
 
 
 def _write(
-    store: RawStore, piece: Piece, now: datetime, through: date, written: list[tuple[int, int]]
+    store: RawStore,
+    piece: Piece,
+    now: datetime,
+    through: date | None,
+    written: list[tuple[int, int]],
 ) -> None:
     file = store.write(piece.suffix, piece.write, piece.cursor, now, through, piece.origin)
     for name, write in piece.keep.items():

@@ -16,7 +16,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from siyu.config import Settings
-from siyu.lake import commit, literal
+from siyu.lake import active_files, commit, literal
 from siyu.paths import Paths
 from siyu.vault import Vault, seal, unseal
 
@@ -109,7 +109,7 @@ def holds(paths: Paths, batch_id: str) -> bool:
 def _files(paths: Paths) -> list[str]:
     if not DeltaTable.is_deltatable(str(paths.quarantine)):
         return []
-    return list(DeltaTable(str(paths.quarantine)).file_uris())
+    return active_files(DeltaTable(str(paths.quarantine)))
 
 
 def open_quarantine(settings: Settings, batch_id: str) -> list[dict[str, Any]]:

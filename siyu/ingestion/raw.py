@@ -1,7 +1,8 @@
 """Raw files: what was pulled from other systems, sealed as it came, so that it can be mapped again.
 
 Every file carries in its footer the cursor that the pull had reached when it was written, so a file
-and the progress it stands for appear together or not at all. No other record of progress exists.
+and the progress it stands for appear together or not at all. No other record of progress exists:
+beside the files lies only how far a pull that ended showed them to be complete.
 
 What belongs here: writing, listing and opening raw files. What does not: asking a system
 (``connectors``) or reading records (``readers``).
@@ -10,6 +11,7 @@ What belongs here: writing, listing and opening raw files. What does not: asking
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import secrets
@@ -35,6 +37,7 @@ from siyu.vault import Vault
 Write = Callable[[BinaryIO], int]
 Cursor = Mapping[str, Any]
 
+_ASKED: Final = "asked.json"
 _NAME: Final = re.compile(r"\d{8}T\d{12}Z-\d{6}\..+" + re.escape(SUFFIX))
 
 
@@ -49,7 +52,8 @@ class RawFile:
         rows: Records in it.
         pulled_at: When the pull that wrote it began (UTC).
         cursor: Where the next pull goes on.
-        complete_through: Last local day that the source had completed when it was asked.
+        complete_through: Last local day that the source had completed when it was asked; it holds
+            once the pull has come to its end (``RawStore.complete_through``).
         origin: What the other system calls it, such as an object's key; empty for pages and tables.
     """
 
@@ -111,6 +115,35 @@ class RawStore:
         if not self.folder.is_dir():
             return []
         return sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
+
+    def complete_through(self) -> date | None:
+        """Last local day of which the raw files hold everything; None before a pull that ended."""
+        try:
+            said = json.loads((self.folder / _ASKED).read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        through: str | None = said["complete_through"]
+        return date.fromisoformat(through) if through else None
+
+    def note_asked(self, complete_through: date | None, at: datetime) -> None:
+        """Remember that a pull came to its end, also when it found nothing new.
+
+        Args:
+            complete_through: Last local day of which it brought everything; None where asking does
+                not show that.
+            at: When it began (UTC).
+        """
+        said = {
+            "asked_at": at.isoformat(),
+            "complete_through": complete_through.isoformat() if complete_through else None,
+        }
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        partial = self.folder / f".{secrets.token_hex(4)}.partial"
+        try:
+            partial.write_text(json.dumps(said), "utf-8")
+            partial.replace(self.folder / _ASKED)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def write(
         self,

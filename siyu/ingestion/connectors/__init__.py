@@ -15,12 +15,13 @@ from typing import Any
 
 from siyu.config import Settings
 from siyu.ingestion.connectors.files import Found, SourceFile, find_files
+from siyu.ingestion.connectors.pulled import find_pulled
 from siyu.ingestion.pull import Ask, Failed, Piece, Puller
 from siyu.retailer import Input
 
 Connector = Callable[[str, Input, Settings, datetime], Found]
 
-CONNECTORS: Mapping[str, Connector] = {"files": find_files}
+CONNECTORS: Mapping[str, Connector] = {"files": find_files, "raw": find_pulled}
 
 
 def _later(module: str) -> Puller:
@@ -38,4 +39,4 @@ PULLERS: Mapping[str, Puller] = {
     name: _later(f"{__name__}.{name}") for name in ("mall", "objects", "postgres", "wecom")
 }
 
-__all__ = ["CONNECTORS", "PULLERS", "Connector", "Found", "SourceFile", "find_files"]
+__all__ = ["CONNECTORS", "PULLERS", "Connector", "Found", "SourceFile", "find_files", "find_pulled"]

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import glob
 import hashlib
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, cast
+
+from fsspec import AbstractFileSystem
 
 from siyu.config import Settings
 from siyu.ingestion.errors import InputError
@@ -30,12 +32,27 @@ class SourceFile:
         name: Its name relative to the input's root.
         sha256: Hash of its bytes.
         bytes: Its size.
+        url: What DuckDB opens: the path, or an address of ``filesystem``.
+        filesystem: Opens it, where it is not a plain file on this machine.
     """
 
     path: Path
     name: str
     sha256: str
     bytes: int
+    url: str
+    filesystem: AbstractFileSystem | None = field(default=None, compare=False, repr=False)
+
+    def open(self) -> BinaryIO:
+        """Its bytes, packed if they are packed.
+
+        Raises:
+            OSError: it is gone, damaged, or may not be read.
+            VaultError: it is sealed, and its key is missing or another one.
+        """
+        if self.filesystem is None:
+            return self.path.open("rb")
+        return cast(BinaryIO, self.filesystem.open(self.url))
 
 
 @dataclass(frozen=True)
@@ -46,11 +63,13 @@ class Found:
         location: Where it looked.
         files: Files to read, by name.
         waiting: Names of files left for later, because they are still being written.
+        complete_through: Last local day the files are complete for, where the connector knows it.
     """
 
     location: str
     files: tuple[SourceFile, ...]
     waiting: tuple[str, ...] = ()
+    complete_through: date | None = None
 
 
 def find_files(name: str, source: Input, settings: Settings, now: datetime) -> Found:
@@ -120,7 +139,7 @@ def _hashed(path: Path, relative: str) -> SourceFile | None:
     sha256 = _sha256(path, before)
     if _Stamp.of(path) != before:
         return None
-    return SourceFile(path, relative, sha256, before.bytes)
+    return SourceFile(path, relative, sha256, before.bytes, str(path))
 
 
 class _Stamp(NamedTuple):
