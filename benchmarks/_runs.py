@@ -31,7 +31,7 @@ DEMO_MEMBERS = 5_000
 HOME = "SIYU_BENCH_HOME"
 
 # What must not differ from one machine to the next.
-_SETTINGS = ("SIYU_AS_OF", "SIYU_ENGINE", "SIYU_RETAILERS", "DAGSTER_HOME", "MLFLOW_TRACKING_URI")
+SETTINGS = ("SIYU_AS_OF", "SIYU_ENGINE", "SIYU_RETAILERS", "DAGSTER_HOME", "MLFLOW_TRACKING_URI")
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def _process(module: str, *arguments: str, **environment: str) -> float:
     Returns:
         Seconds from its start to its end.
     """
-    clean = {name: value for name, value in os.environ.items() if name not in _SETTINGS}
+    clean = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     started = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", module, *arguments],
