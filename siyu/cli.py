@@ -222,3 +222,69 @@ def batch_restore(batch_id: Annotated[str, typer.Argument(help="batch retracted 
     except BatchError as error:
         raise _stop(str(error)) from None
     _out.print(f"restored {batch_id}; now run the refresh job", highlight=False)
+
+
+@app.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(help="where backups are kept, one folder each")],
+    keys: Annotated[
+        Path | None, typer.Option(help="copy the keys here too, on another medium")
+    ] = None,
+) -> None:
+    """Copy what cannot be made again: lake, raw files, vault, identity, ledger, models."""
+    from siyu.backup import BackupError, back_up
+    from siyu.vault import VaultError
+    from siyu.warehouse import WarehouseBusy
+
+    try:
+        made = back_up(Paths.of(_settings()), folder.resolve(), keys, datetime.now(UTC))
+    except (BackupError, VaultError, WarehouseBusy, OSError) as error:
+        raise _stop(str(error)) from None
+    said = f"{made.folder}: {made.files} files, {made.bytes:,} bytes"
+    _out.print(said, highlight=False, soft_wrap=True)
+    if keys is None:
+        _out.print("The keys are not in it: keep them apart, or it cannot be opened.")
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(metavar="BACKUP", help="the folder of one backup")],
+    keys: Annotated[
+        Path | None, typer.Option(help="folder with the keys; otherwise from the environment")
+    ] = None,
+) -> None:
+    """Put a backup into an empty SIYU_HOME; a refresh makes the rest."""
+    from siyu.backup import BackupError
+    from siyu.backup import restore as put_back
+    from siyu.vault import VaultError
+    from siyu.warehouse import WarehouseBusy
+
+    settings = _settings()
+    try:
+        found = put_back(folder.resolve(), Paths.of(settings), keys)
+    except (BackupError, VaultError, WarehouseBusy, OSError) as error:
+        raise _stop(str(error)) from None
+    _out.print(
+        f"restored {found.retailer} as of {found.made_at:%Y-%m-%d %H:%M} UTC into "
+        f"{settings.home}; now run the refresh job",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def callbacks(
+    connection: Annotated[str, typer.Argument(help="a WeCom connection of retailer.yaml")],
+    host: Annotated[str, typer.Option(help="where to listen")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="where to listen")] = 8085,
+) -> None:
+    """Receive WeCom's callbacks until stopped; a proxy with a certificate goes before it."""
+    from siyu.ingestion import InputError
+    from siyu.ingestion.connectors.callbacks import serve
+    from siyu.vault import VaultError
+
+    settings = _settings()
+    try:
+        serve(settings, load_retailer(settings), connection, host=host, port=port)
+    except (RetailerError, InputError, VaultError) as error:
+        raise _stop(str(error)) from None

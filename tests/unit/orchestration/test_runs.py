@@ -81,6 +81,18 @@ def test_a_run_is_reaped_once(instance: dg.DagsterInstance) -> None:
     assert reap_dead_runs(instance, current="me") == []
 
 
+def test_a_dead_run_gives_back_its_slots(instance: dg.DagsterInstance) -> None:
+    slots = instance.event_log_storage
+    slots.initialize_concurrency_limit_to_default("writer")
+    slots.set_concurrency_slots("writer", 1)
+    gone, waiting = _run(instance, process=_dead()), _run(instance)
+    assert slots.claim_concurrency_slot("writer", gone, "step").is_claimed
+    assert not slots.claim_concurrency_slot("writer", waiting, "step").is_claimed
+
+    reap_dead_runs(instance, current=waiting)
+    assert slots.claim_concurrency_slot("writer", waiting, "step").is_claimed
+
+
 def test_a_reused_process_number_is_not_taken_for_the_run(instance: dg.DagsterInstance) -> None:
     gone = _run(instance, process=f"{os.getpid()}@1")
     assert reap_dead_runs(instance, current="me") == [gone]
