@@ -198,7 +198,12 @@ def _check_input(
     except InputError as error:
         return InputCheck(name=name, files=0, error=str(error)), Found(source.location, ())
     if not found.files:
-        return InputCheck(name=name, files=0, error=f"no file at {found.location}"), found
+        missing = (
+            f"no file at {found.location}"
+            if source.connection is None
+            else f"nothing has been pulled from connection {source.connection} yet"
+        )
+        return InputCheck(name=name, files=0, error=missing), found
     sample = Found(found.location, found.files[:_SAMPLED_FILES])
     try:
         with duckdb.connect() as connection:

@@ -41,7 +41,15 @@ from siyu.ingestion.mapping import (
     mapping_sha256,
 )
 from siyu.ingestion.quarantine import holds, quarantine
-from siyu.ingestion.readers import MALFORMED, bind_empty, bind_files, create_malformed, drop_raw
+from siyu.ingestion.readers import (
+    MALFORMED,
+    Bound,
+    bind_empty,
+    bind_files,
+    create_malformed,
+    drop_raw,
+    require_readable,
+)
 from siyu.ingestion.rules import MALFORMED_RECORD, cast, given, is_broken, row_rules, violations
 from siyu.ingestion.scrub import scrubbed
 from siyu.lake import (
@@ -241,6 +249,13 @@ def _find(
 
 
 def _land_input(job: Job, source: str) -> LandingReport:
+    report = _landed(job, source)
+    if (through := job.found[source].complete_through) is not None:
+        job.lake.note_complete(source, through)
+    return report
+
+
+def _landed(job: Job, source: str) -> LandingReport:
     started = time.monotonic()
     found = job.found[source]
     if not found.files:
@@ -255,10 +270,16 @@ def _land_input(job: Job, source: str) -> LandingReport:
             waiting=found.waiting, warnings=plan.warnings,
         )  # fmt: skip
     with scratch(job.paths) as connection:
-        manifest = _Landing(connection, job, source, plan).run()
+        landing = _Landing(connection, job, source, plan)
+        try:
+            manifest = landing.run()
+        except (InputError, duckdb.Error):
+            # What is read late may break late: then the file is to blame, not the mapping.
+            require_readable(source, job.retailer.inputs[source], plan.files)
+            raise
     return LandingReport(
         job.entity.entity, source, "landed", f"{len(plan.files)} files landed", manifest,
-        found.waiting, plan.warnings, time.monotonic() - started,
+        found.waiting, (*plan.warnings, *landing.warnings), time.monotonic() - started,
     )  # fmt: skip
 
 
@@ -476,6 +497,8 @@ class _Landing:
         self._hash = f"hash({self._key})"
         # Of each direct column, every value as mapped with its token.
         self._tokens: dict[str, dict[str, Tokenised]] = {}
+        # What a person should know of how files were read.
+        self.warnings: tuple[str, ...] = ()
         self._staged = job.paths.root / "tmp" / f"{self._batch_id}.arrow"
 
     def run(self) -> Manifest:
@@ -486,20 +509,21 @@ class _Landing:
             self._staged.unlink(missing_ok=True)
 
     def _run(self) -> Manifest:
-        records = self._bind()
+        bound = self._bind()
+        self.warnings = bound.warnings
         counts = _Counts(rows_in=self._stage())
         counts.suppressed = self._suppress()
         self._drop_duplicates()
         self._count(counts)
         counts.require_balance(f"{self._job.entity.entity} from {self._source}")
-        manifest = self._manifest(records, counts)
+        manifest = self._manifest(bound.records, counts)
         self._store_values()
         if counts.quarantined or holds(self._job.paths, self._batch_id):
             self._quarantine(manifest)
         self._commit(manifest)
         return manifest
 
-    def _bind(self) -> dict[str, int]:
+    def _bind(self) -> Bound:
         connection, job = self._connection, self._job
         create_malformed(connection)
         create_macros(connection, job.retailer, job.now)
@@ -775,6 +799,7 @@ class _Landing:
             for file in self._plan.files
         )  # fmt: skip
         through = self._job.retailer.inputs[self._source].complete_through
+        through = through or self._job.found[self._source].complete_through
         if through is None and counts.last_day is not None:
             through = counts.last_day - timedelta(days=1)
         return Manifest(

@@ -10,33 +10,62 @@ What belongs here: CSV, JSON and Parquet as DuckDB relations. What does not: fin
 
 from __future__ import annotations
 
-import codecs
 import csv
-import gzip
+import glob
 import json
-import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate, islice
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from siyu.ingestion.connectors import SourceFile
 from siyu.ingestion.errors import InputError, explained
+from siyu.ingestion.texts import (
+    AUTO,
+    UNREADABLE,
+    UTF_8,
+    Text,
+    TextFileSystem,
+    characters,
+    is_sound,
+    lines,
+    look,
+    measured,
+    protocol,
+    settled,
+)
 from siyu.lake import identifier, literal
 from siyu.retailer import Input
 
 _PATH = "_path"
+# DuckDB reads the files of a list in their order, and each from its beginning.
+_IN_ORDER = "row_number() OVER ()"
 _LINES_AT_ONCE = 20_000
 # A quote that is never closed would swallow the rest of its file: no record spans more lines.
 _LINES_OF_A_RECORD = 200
-_CSV_OPTIONS = {"delim", "quote", "escape", "nullstr", "encoding"}
-_UTF_8 = {"utf-8", "utf_8", "utf8", "utf-8-sig"}
+_OPTIONS = {
+    "csv": {"delim", "quote", "escape", "nullstr", "encoding"},
+    "json": {"encoding"},
+    "jsonl": {"encoding"},
+    "parquet": set[str](),
+}
+# DuckDB's own limit; what is larger is read one by one.
+_LARGEST_RECORD = 1 << 24
+_BLANKS = " \t\r\n"
+_CHARACTERS_AT_ONCE = 1 << 20
+# What a view adds to the columns of its input.
+_ADDED = {"_file", "_row", "_path", "_nth", "_before"}
 
 csv.field_size_limit(2**31 - 1)
+
+# How people write a tab.
+_TABS = {"\\t": "\t", "tab": "\t"}
 
 # Everything that landing makes for itself lies in this schema, so that an input may have any name.
 SCHEMA = "landing"
@@ -52,13 +81,26 @@ def create_malformed(connection: duckdb.DuckDBPyConnection) -> None:
     )
 
 
+@dataclass(frozen=True)
+class Bound:
+    """What binding an input found.
+
+    Attributes:
+        records: Records by file name, malformed ones included.
+        warnings: What a person should know of how files were read.
+    """
+
+    records: Mapping[str, int]
+    warnings: tuple[str, ...] = ()
+
+
 def bind_files(
     connection: duckdb.DuckDBPyConnection,
     name: str,
     source: Input,
     files: Sequence[SourceFile],
     limit: int | None = None,
-) -> dict[str, int]:
+) -> Bound:
     """Make the view of an input over files.
 
     Args:
@@ -68,33 +110,102 @@ def bind_files(
         files: What to read.
         limit: Read so many records only, to have a look.
 
-    Returns:
-        Records by file name, malformed ones included.
-
     Raises:
         InputError: a file cannot be read at all, or lacks a declared column.
     """
     if not files:
         raise ValueError("no file to bind")
+    _require_known_options(name, source)
+    _give_access(connection, files)
     try:
         if source.format == "parquet":
-            return _bind_parquet(connection, name, source, files, limit)
-        if source.format == "csv":
-            found = _read_csv(connection, name, source, files, limit)
-        else:
-            found = _read_json(connection, name, source, files, limit)
-        return _bind_records(connection, name, source, files, found)
+            return Bound(_bind_parquet(connection, name, source, files, limit))
+        texts = _looked_at(name, source, files)
+        read = _read_csv if source.format == "csv" else _read_json
+        texts, found = _read(connection, name, source, texts, read, limit)
+        records = _bind_records(connection, name, source, texts, found)
+        return Bound(records, tuple(text.note for text in texts if text.note))
     except duckdb.Error as error:
+        require_readable(name, source, files)
         raise InputError(
             f"input {name}: cannot read {_named(files)} as "
             f"{source.format}: {explained(error)}; check format, options and columns of the input "
             "in retailer.yaml, or mend the file"
         ) from None
-    except (OSError, EOFError, zlib.error) as error:
+
+
+def require_readable(name: str, source: Input, files: Sequence[SourceFile]) -> None:
+    """Read files from end to end, to find out which one an engine stumbled over.
+
+    Raises:
+        InputError: one of them cannot be read.
+    """
+    for file in files:
+        try:
+            if source.format == "parquet":
+                with file.open() as opened, pq.ParquetFile(opened) as parquet:
+                    for _ in parquet.iter_batches():
+                        pass
+            else:
+                with characters(look(name, file, _encoding(source), bears_mark=True)) as said:
+                    while said.read(_CHARACTERS_AT_ONCE):
+                        pass
+        except (*UNREADABLE, pa.ArrowException) as error:
+            raise _unreadable(name, source, file, error) from None
+
+
+def _unreadable(name: str, source: Input, file: SourceFile, error: Exception) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        what = "it has gone since it was found"
+    elif isinstance(error, PermissionError):
+        what = "this user may not read it; give it the right"
+    elif file.filesystem is not None:
+        # Of sealed files errors speak of names and keys only.
+        what = f"{error}; restore it from a backup, or move it away and land without it"
+    else:
+        what = (
+            f"it is cut short, damaged, or no {source.format} file ({type(error).__name__}); "
+            "deliver it again"
+        )
+    return InputError(f"input {name}: cannot read {file.name}: {what}")
+
+
+def _require_known_options(name: str, source: Input) -> None:
+    known = _OPTIONS[source.format]
+    unknown = sorted(set(source.options) - known)
+    if unknown:
         raise InputError(
-            f"input {name}: cannot read {_named(files)}: {type(error).__name__}: the file is cut "
-            "short or damaged; deliver it again"
-        ) from None
+            f"input {name}: unknown option {', '.join(unknown)}; {source.format} inputs know "
+            f"{', '.join(sorted(known)) or 'none'}"
+        )
+
+
+def _encoding(source: Input) -> str:
+    return str(source.options.get("encoding", AUTO))
+
+
+def _give_access(connection: duckdb.DuckDBPyConnection, files: Sequence[SourceFile]) -> None:
+    """Let a connection open files that are not plain ones."""
+    for file in files:
+        if file.filesystem is not None and not connection.filesystem_is_registered(
+            file.filesystem.protocol
+        ):
+            connection.register_filesystem(file.filesystem)
+
+
+def _looked_at(name: str, source: Input, files: Iterable[SourceFile]) -> list[Text]:
+    """How each text file is to be read.
+
+    Raises:
+        InputError: one cannot be opened.
+    """
+    texts = []
+    for file in files:
+        try:
+            texts.append(look(name, file, _encoding(source), bears_mark=source.format == "csv"))
+        except UNREADABLE as error:
+            raise _unreadable(name, source, file, error) from None
+    return texts
 
 
 def drop_raw(connection: duckdb.DuckDBPyConnection, name: str) -> None:
@@ -107,10 +218,21 @@ def bind_empty(
 ) -> None:
     """Make the view of an input with its columns and no row.
 
+    Files that cannot be read are passed over while others show the columns: they are no reason to
+    keep another input from landing.
+
     Raises:
         InputError: the columns cannot be known.
     """
-    types = columns_of(connection, name, source, files)
+    try:
+        types = columns_of(connection, name, source, files)
+    except InputError:
+        types = {}
+        for file in files:
+            with suppress(InputError):
+                types |= columns_of(connection, name, source, [file])
+        if not types:
+            raise
     columns = ", ".join(
         f"CAST(NULL AS {kind}) AS {identifier(column)}"
         for column, kind in (*types.items(), ("_file", "VARCHAR"), ("_row", "BIGINT"))
@@ -148,17 +270,20 @@ def columns_of(
 def _columns_found(
     connection: duckdb.DuckDBPyConnection, name: str, source: Input, files: Sequence[SourceFile]
 ) -> dict[str, str]:
-    if source.format == "csv":
-        return {column: "VARCHAR" for file in files for column in _header(name, source, file)}
     if not files:
         return {}
+    _give_access(connection, files)
+    if source.format == "csv":
+        texts = _looked_at(name, source, files)
+        return {column: "VARCHAR" for text in texts for column in _header(name, source, text)}
     try:
         described = connection.execute(
             f"DESCRIBE FROM read_parquet({_list(files)}, union_by_name = true)"
         ).fetchall()
     except duckdb.Error as error:
+        require_readable(name, source, files)
         raise InputError(
-            f"input {name}: cannot read {files[0].name} as parquet: {explained(error)}"
+            f"input {name}: cannot read {_named(files)} as parquet: {explained(error)}"
         ) from None
     return {row[0]: row[1] for row in described}
 
@@ -171,14 +296,33 @@ def _named(files: Sequence[SourceFile]) -> str:
     return ", ".join(file.name for file in files[:5]) + (" …" if len(files) > 5 else "")
 
 
-def _list(files: Iterable[SourceFile]) -> str:
-    return "[" + ", ".join(literal(str(file.path)) for file in files) + "]"
+def _list(files: Iterable[SourceFile | Text]) -> str:
+    """SQL of what to open."""
+    return "[" + ", ".join(literal(_opened(file)) for file in files) + "]"
 
 
-def _file_name(files: Sequence[SourceFile]) -> str:
-    """SQL that turns an absolute path into the name relative to the input's root."""
-    root = len(str(files[0].path)) - len(files[0].name)
-    return f"substr({_PATH}, {root + 1})"
+def _opened(file: SourceFile | Text) -> str:
+    """What DuckDB is to open; a plain path is not to be taken for a pattern."""
+    plain = file.is_native and file.file if isinstance(file, Text) else file
+    return glob.escape(file.url) if plain and plain.filesystem is None else file.url
+
+
+def _create_names(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    files: Sequence[SourceFile],
+    urls: Sequence[str],
+    before: Sequence[int],
+) -> str:
+    """Make a table of what DuckDB calls files and what manifests do; says its name."""
+    connection.register(
+        "siyu_incoming",
+        pa.table({_PATH: urls, "_file": [file.name for file in files], "_before": before}),
+    )
+    names = f"{SCHEMA}.names_{name}"
+    connection.execute(f"CREATE OR REPLACE TABLE {names} AS FROM siyu_incoming")
+    connection.unregister("siyu_incoming")
+    return names
 
 
 def _require_declared(name: str, source: Input, file: SourceFile, present: Iterable[str]) -> None:
@@ -208,22 +352,21 @@ def _bind_parquet(
         ).fetchall()
     )
     for file in files if source.columns else ():
-        described = connection.execute(
-            f"DESCRIBE FROM read_parquet({literal(str(file.path))})"
-        ).fetchall()
+        described = connection.execute(f"DESCRIBE FROM read_parquet({_list([file])})").fetchall()
         _require_declared(name, source, file, (row[0] for row in described))
     casts = "".join(
         f", CAST({identifier(column)} AS {kind}) AS {identifier(column)}"
         for column, kind in source.columns.items()
     )
-    taken = ", ".join(map(identifier, (_PATH, "file_row_number", *source.columns)))
+    names = _create_names(connection, name, files, [file.url for file in files], [0] * len(files))
+    taken = ", ".join(map(identifier, (_PATH, "_before", "file_row_number", *source.columns)))
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS "
-        f"SELECT * EXCLUDE ({taken}){casts}, {_file_name(files)} AS _file, "
-        f"file_row_number + 1 AS _row FROM read_parquet({_list(files)}, union_by_name = true, "
-        f"file_row_number = true, filename = {literal(_PATH)}) {_limit(limit)}"
+        f"SELECT * EXCLUDE ({taken}){casts}, file_row_number + 1 AS _row "
+        f"FROM read_parquet({_list(files)}, union_by_name = true, file_row_number = true, "
+        f"filename = {literal(_PATH)}) JOIN {names} USING ({_PATH}) {_limit(limit)}"
     )
-    return {file.name: int(rows[str(file.path)]) for file in files}
+    return {file.name: int(rows[file.url]) for file in files}
 
 
 def _limit(limit: int | None) -> str:
@@ -259,6 +402,69 @@ class _Records(NamedTuple):
         return f"SELECT *, {self.nth} AS _nth FROM {self.scan}"
 
 
+# Reads the records of texts into a table or out of the files; strictly, or one by one.
+_Reader = Callable[
+    [duckdb.DuckDBPyConnection, str, Input, Sequence[Text], int | None, bool], _Records
+]
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    source: Input,
+    texts: list[Text],
+    read: _Reader,
+    limit: int | None,
+) -> tuple[list[Text], _Records]:
+    """Read texts strictly; failing that, see that their encodings are right; failing that, leniently.
+
+    Raises:
+        InputError: a file cannot be read at all.
+    """
+    found = _strictly(connection, name, source, texts, read, limit)
+    if found is not None:
+        return found
+    surely = []
+    for text in texts:
+        try:
+            surely.append(settled(text))
+        except UNREADABLE as error:
+            raise _unreadable(name, source, text.file, error) from None
+    if [text.encoding for text in surely] != [text.encoding for text in texts]:
+        found = _strictly(connection, name, source, surely, read, limit)
+        if found is not None:
+            return found
+    return surely, read(connection, name, source, surely, limit, False)
+
+
+def _strictly(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    source: Input,
+    texts: Sequence[Text],
+    read: _Reader,
+    limit: int | None,
+) -> tuple[list[Text], _Records] | None:
+    """Let the engine read texts; None when some record or character is malformed."""
+    ready = []
+    for text in texts:
+        try:
+            sized = measured(text)
+        except UNREADABLE as error:
+            raise _unreadable(name, source, text.file, error) from None
+        if sized is None:
+            return None
+        ready.append(sized)
+    if connection.filesystem_is_registered(protocol(name)):
+        connection.unregister_filesystem(protocol(name))
+    if not all(text.is_native for text in ready):
+        connection.register_filesystem(TextFileSystem(name, ready))
+    try:
+        return ready, read(connection, name, source, ready, limit, True)
+    except duckdb.Error:
+        return None
+
+
 def _counted(
     connection: duckdb.DuckDBPyConnection, scan: str, look_at: Iterable[str] = ()
 ) -> dict[str, int]:
@@ -272,25 +478,14 @@ def _bind_records(
     connection: duckdb.DuckDBPyConnection,
     name: str,
     source: Input,
-    files: Sequence[SourceFile],
+    texts: Sequence[Text],
     found: _Records,
 ) -> dict[str, int]:
     """Make the view over the records, typed; those that do not fit a type are malformed."""
-    records = {file.name: found.counted.get(str(file.path), 0) for file in files}
-    before = [0] * len(files) if found.numbered else [0, *accumulate(records.values())][:-1]
-    first = f"{SCHEMA}.first_{name}"
-    connection.register(
-        "siyu_incoming",
-        pa.table(
-            {
-                _PATH: [str(file.path) for file in files],
-                "_file": [file.name for file in files],
-                "_before": before,
-            }
-        ),
-    )
-    connection.execute(f"CREATE OR REPLACE TABLE {first} AS FROM siyu_incoming")
-    connection.unregister("siyu_incoming")
+    records = {text.file.name: found.counted.get(text.url, 0) for text in texts}
+    before = [0] * len(texts) if found.numbered else [0, *accumulate(records.values())][:-1]
+    files = [text.file for text in texts]
+    first = _create_names(connection, name, files, [text.url for text in texts], before)
     types = (
         {column: kind for column, kind in source.columns.items() if kind.upper() != "VARCHAR"}
         if source.format == "csv"
@@ -342,27 +537,23 @@ class _Dialect:
     quote: str
     escape: str
     nullstr: str
-    encoding: str
 
     @staticmethod
     def of(name: str, source: Input) -> _Dialect:
-        unknown = sorted(set(source.options) - _CSV_OPTIONS)
-        if unknown:
-            raise InputError(
-                f"input {name}: unknown option {', '.join(unknown)}; CSV inputs know "
-                f"{', '.join(sorted(_CSV_OPTIONS))}"
-            )
         said = {key: str(value) for key, value in source.options.items()}
-        encoding = said.get("encoding", "utf-8")
-        try:
-            codecs.lookup(encoding)
-        except LookupError:
-            raise InputError(f"input {name}: unknown encoding {encoding}") from None
+        delim = said.get("delim", ",")
         quote = said.get("quote", '"')
-        return _Dialect(
-            said.get("delim", ","), quote, said.get("escape", quote), said.get("nullstr", ""),
-            encoding,
-        )  # fmt: skip
+        dialect = _Dialect(
+            _TABS.get(delim, delim), quote, said.get("escape", quote), said.get("nullstr", "")
+        )
+        for option, value, fewest in (
+            ("delim", dialect.delim, 1), ("quote", quote, 0), ("escape", dialect.escape, 0),
+        ):  # fmt: skip
+            if not fewest <= len(value) <= 1 or value in ("\r", "\n"):
+                raise InputError(
+                    f"input {name}: option {option} is {value!r}, and must be one character"
+                )
+        return dialect
 
     def sql(self, columns: Iterable[str]) -> str:
         typed = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
@@ -388,31 +579,46 @@ class _Dialect:
         return records[0] if len(records) == 1 else None
 
 
-def _open_bytes(file: SourceFile) -> IO[bytes] | gzip.GzipFile:
-    if file.path.suffix == ".gz":
-        return gzip.open(file.path, "rb")
-    return file.path.open("rb")
+def _header(name: str, source: Input, text: Text) -> list[str]:
+    """The columns that the first line names; none for an empty file.
 
-
-def _header(name: str, source: Input, file: SourceFile) -> list[str]:
-    """The columns that the first line names; none for an empty file."""
+    Raises:
+        InputError: the first line is no header.
+    """
+    file = text.file
     dialect = _Dialect.of(name, source)
     try:
-        with _open_bytes(file) as opened:
-            line = opened.readline().decode(dialect.encoding)
-    except (OSError, EOFError, UnicodeDecodeError):
+        with characters(text) as opened:
+            line = opened.readline().removeprefix("\ufeff")
+            is_empty = not line.strip() and not any(more.strip() for more in opened)
+    except UNREADABLE as error:
+        raise _unreadable(name, source, file, error) from None
+    if is_empty:
+        return []
+    if not is_sound(text, line):
         raise InputError(
-            f"input {name}: the first line of {file.name} cannot be read as {dialect.encoding}; "
+            f"input {name}: the first line of {file.name} cannot be read as {text.encoding}; "
             "state options: {encoding: …} for the input, or send the file again"
-        ) from None
-    header = dialect.split([line.removeprefix("\ufeff").rstrip("\r\n")]) if line.strip() else []
-    header = [column.strip() for column in header or []]
+        )
+    header = dialect.split([line.rstrip("\r\n")]) if line.strip() else None
+    if header is None:
+        raise InputError(
+            f"input {name}: the first line of {file.name} is "
+            f"{'empty' if not line.strip() else 'broken at its quotes'}, not a header; see that the "
+            "file begins with the names of its columns, and that delim and quote are the input's"
+        )
+    header = [column.strip() for column in header]
     folded = [column.lower() for column in header]
     if "" in folded or len(set(folded)) < len(folded):
         twice = sorted({column for column in folded if folded.count(column) > 1})
         raise InputError(
             f"input {name}: {file.name} has a header with an empty or repeated name "
             f"({', '.join(twice) or 'empty'}); every column needs a name of its own"
+        )
+    if reserved := sorted(_ADDED & set(folded)):
+        raise InputError(
+            f"input {name}: {file.name} has a column {', '.join(reserved)}, a name that landing "
+            "gives itself; rename it in the file"
         )
     return header
 
@@ -421,33 +627,30 @@ def _read_csv(
     connection: duckdb.DuckDBPyConnection,
     name: str,
     source: Input,
-    files: Sequence[SourceFile],
+    texts: Sequence[Text],
     limit: int | None,
+    strict: bool,
 ) -> _Records:
     """Records of CSV files: from the files themselves where all can be read, else from a table."""
     dialect = _Dialect.of(name, source)
-    headers = {file: _header(name, source, file) for file in files}
-    for file, header in headers.items():
+    headers = [(text, _header(name, source, text)) for text in texts]
+    for text, header in headers:
         if header:
-            _require_declared(name, source, file, header)
-    columns = list(dict.fromkeys(c for header in headers.values() for c in header))
+            _require_declared(name, source, text.file, header)
+    columns = list(dict.fromkeys(c for _, header in headers for c in header))
     columns = columns or list(source.columns)
     if not columns:
-        raise InputError(f"input {name}: {files[0].name} is empty and no columns are declared")
-    plain = dialect.encoding.lower() in _UTF_8
-    if plain and all(header == columns for header in headers.values()):
-        scan = f"(FROM read_csv({_list(files)}, {dialect.sql(columns)}) {_limit(limit)})"
-        try:
-            # A value that nobody looks at is not decoded, so its encoding would go unnoticed.
-            return _Records(scan, "row_number() OVER ()", _counted(connection, scan, columns))
-        except duckdb.Error:
-            pass  # some record is malformed: find out which
+        raise InputError(f"input {name}: {texts[0].file.name} is empty and no columns are declared")
+    if strict and all(header == columns for _, header in headers):
+        scan = f"(FROM read_csv({_list(texts)}, {dialect.sql(columns)}) {_limit(limit)})"
+        # A value that nobody looks at is not decoded, so its encoding would go unnoticed.
+        return _Records(scan, "row_number() OVER ()", _counted(connection, scan, columns))
     raw = _raw(name)
     _create_numbered(connection, raw, dict.fromkeys(columns, "VARCHAR"))
-    for file, header in headers.items():
+    for text, header in headers:
         if header:
-            records = islice(_records(file, dialect, len(header)), limit)
-            _insert_records(connection, raw, file, header, records, dialect.nullstr)
+            records = islice(_records(text, dialect, len(header)), limit)
+            _insert_records(connection, raw, text, header, records, dialect.nullstr)
     return _Records(raw, "", _counted(connection, raw))
 
 
@@ -461,7 +664,7 @@ def _create_numbered(
 def _insert_records(
     connection: duckdb.DuckDBPyConnection,
     raw: str,
-    file: SourceFile,
+    text: Text,
     header: Sequence[str],
     records: Iterator[list[str] | str],
     nullstr: str,
@@ -478,7 +681,7 @@ def _insert_records(
             for i in range(len(header))
         ]
         table = pa.table(
-            [*fields, pa.array([str(file.path)] * len(good), pa.string()),
+            [*fields, pa.array([text.url] * len(good), pa.string()),
              pa.array([row for row, _ in good], pa.int64())],
             schema=schema,
         )  # fmt: skip
@@ -486,7 +689,7 @@ def _insert_records(
         connection.execute(f"INSERT INTO {raw} BY NAME FROM siyu_incoming")
         connection.unregister("siyu_incoming")
         _insert_malformed(
-            connection, file, [(row, text) for row, text in chunk if isinstance(text, str)]
+            connection, text.file, [(row, said) for row, said in chunk if isinstance(said, str)]
         )
 
 
@@ -505,29 +708,31 @@ def _insert_malformed(
     connection.unregister("siyu_incoming")
 
 
-def _records(file: SourceFile, dialect: _Dialect, width: int) -> Iterator[list[str] | str]:
+def _records(text: Text, dialect: _Dialect, width: int) -> Iterator[list[str] | str]:
     """Each record of a CSV file after its header: its fields, or its text when it is malformed."""
-    lines = _lines(file, dialect.encoding)
-    next(lines, None)
+    found = lines(text)
+    next(found, None)
     pushed: deque[str | bytes] = deque()
     while True:
-        first = pushed.popleft() if pushed else next(lines, None)
+        first = pushed.popleft() if pushed else next(found, None)
         if first is None:
             return
         if isinstance(first, bytes):
-            yield first.decode("utf-8", "backslashreplace")
+            yield first.decode(UTF_8, "backslashreplace")
             continue
         if not first.strip() and width > 1:
             continue
         record = [first]
-        while _is_open(record, dialect) and len(record) < _LINES_OF_A_RECORD:
-            following = pushed.popleft() if pushed else next(lines, None)
+        is_open = _opens(first, dialect)
+        while is_open and len(record) < _LINES_OF_A_RECORD:
+            following = pushed.popleft() if pushed else next(found, None)
             if following is None:
                 break
             if isinstance(following, bytes):
                 pushed.appendleft(following)
                 break
             record.append(following)
+            is_open ^= _opens(following, dialect)
         fields = dialect.split(record)
         if fields is not None and len(fields) == width:
             yield fields
@@ -537,25 +742,9 @@ def _records(file: SourceFile, dialect: _Dialect, width: int) -> Iterator[list[s
             yield first.rstrip("\r\n")
 
 
-def _is_open(record: Sequence[str], dialect: _Dialect) -> bool:
-    """Whether a quoted field goes on past the last of these lines."""
-    return bool(dialect.quote) and sum(line.count(dialect.quote) for line in record) % 2 == 1
-
-
-def _lines(file: SourceFile, encoding: str) -> Iterator[str | bytes]:
-    """Lines of a text file; one that is not in its encoding comes as bytes."""
-    decoder = "utf-8-sig" if encoding.lower() in _UTF_8 else encoding
-    if "16" in decoder or "32" in decoder:
-        # A line break is not one byte here, so only the whole file can be taken apart.
-        with _open_bytes(file) as opened:
-            yield from opened.read().decode(decoder, "replace").splitlines(keepends=True)
-        return
-    with _open_bytes(file) as opened:
-        for line in opened:
-            try:
-                yield line.decode(decoder)
-            except UnicodeDecodeError:
-                yield line
+def _opens(line: str, dialect: _Dialect) -> bool:
+    """Whether a quoted field begins or ends on a line and does not do the other there."""
+    return bool(dialect.quote) and line.count(dialect.quote) % 2 == 1
 
 
 # --- JSON ------------------------------------------------------------------------------------
@@ -574,47 +763,60 @@ def _read_json(
     connection: duckdb.DuckDBPyConnection,
     name: str,
     source: Input,
-    files: Sequence[SourceFile],
+    texts: Sequence[Text],
     limit: int | None,
+    strict: bool,
 ) -> _Records:
     """Records of JSON files, in a table: to parse them again would cost more."""
     raw = _raw(name)
     types = _declared_json(name, source)
-    columns = ", ".join(f"{literal(column)}: {literal(kind)}" for column, kind in types.items())
-    form = "newline_delimited" if source.format == "jsonl" else "auto"
-    # A document is one value however large it is, and is inflated from .gz before it is measured.
-    largest = max(file.bytes * (20 if file.path.suffix == ".gz" else 1) for file in files)
-    try:
+    if strict:
+        columns = ", ".join(f"{literal(column)}: {literal(kind)}" for column, kind in types.items())
+        form, largest = _json_form(source, texts)
         connection.execute(
-            f"CREATE OR REPLACE TABLE {raw} AS FROM read_json({_list(files)}, "
+            f"CREATE OR REPLACE TABLE {raw} AS FROM read_json({_list(texts)}, "
             f"columns = {{{columns}}}, format = {literal(form)}, filename = {literal(_PATH)}, "
             # With its columns given there is nothing to guess, yet DuckDB would sample every file.
             "maximum_sample_files = 1, sample_size = 1, "
-            f"maximum_object_size = {max(16_777_216, min(largest + 1024, 2**31))}) {_limit(limit)}"
+            f"maximum_object_size = {largest}) {_limit(limit)}"
         )
         return _Records(raw, "rowid + 1", _counted(connection, raw))
-    except duckdb.Error:
-        pass  # some record is malformed: find out which
     _create_numbered(connection, raw, types)
-    for file in files:
-        texts = _json_lines(file) if source.format == "jsonl" else _json_documents(file)
-        _insert_json(connection, raw, file, types, islice(texts, limit))
+    for text in texts:
+        said = _json_lines(text) if source.format == "jsonl" else _json_documents(text)
+        _insert_json(connection, raw, text, types, islice(said, limit))
     return _Records(raw, "", _counted(connection, raw))
+
+
+def _json_form(source: Input, texts: Sequence[Text]) -> tuple[str, int]:
+    """What DuckDB calls the form of the files, and the size of the largest value in bytes."""
+    if source.format == "jsonl":
+        return "newline_delimited", _LARGEST_RECORD
+    if all(_is_list(text) for text in texts):
+        return "array", _LARGEST_RECORD
+    # A document is one value however large it is, and is unpacked before it is measured.
+    sizes = (text.size or text.file.bytes * (20 if text.packing else 1) for text in texts)
+    return "auto", max(_LARGEST_RECORD, min(max(sizes) + 1024, 2**31))
+
+
+def _is_list(text: Text) -> bool:
+    with characters(text) as opened:
+        return opened.read(_CHARACTERS_AT_ONCE).lstrip().startswith("[")
 
 
 def _insert_json(
     connection: duckdb.DuckDBPyConnection,
     raw: str,
-    file: SourceFile,
+    text: Text,
     types: Mapping[str, str],
-    texts: Iterator[str],
+    records: Iterator[str],
 ) -> None:
     shape = literal(json.dumps({column: _json_shape(kind) for column, kind in types.items()}))
-    numbered = enumerate(texts, start=1)
+    numbered = enumerate(records, start=1)
     while chunk := list(islice(numbered, _LINES_AT_ONCE)):
         connection.register(
             "siyu_incoming",
-            pa.table({"row": [row for row, _ in chunk], "text": [text for _, text in chunk]}),
+            pa.table({"row": [row for row, _ in chunk], "text": [said for _, said in chunk]}),
         )
         connection.execute(
             f"CREATE OR REPLACE TABLE {SCHEMA}.parsed AS SELECT row, text, "
@@ -624,11 +826,11 @@ def _insert_json(
         connection.unregister("siyu_incoming")
         columns = ", ".join(f"record.{identifier(column)}" for column in types)
         connection.execute(
-            f"INSERT INTO {raw} SELECT {columns}, {literal(str(file.path))}, row FROM {SCHEMA}.parsed "
+            f"INSERT INTO {raw} SELECT {columns}, {literal(text.url)}, row FROM {SCHEMA}.parsed "
             "WHERE record IS NOT NULL"
         )
         connection.execute(
-            f"INSERT INTO {MALFORMED} SELECT {literal(file.name)}, row, NULL, text FROM {SCHEMA}.parsed "
+            f"INSERT INTO {MALFORMED} SELECT {literal(text.file.name)}, row, NULL, text FROM {SCHEMA}.parsed "
             "WHERE record IS NULL"
         )
 
@@ -646,24 +848,72 @@ def _shape(kind: Any) -> Any:
     return str(kind)
 
 
-def _json_lines(file: SourceFile) -> Iterator[str]:
-    with _open_bytes(file) as opened:
-        for line in opened:
-            text = line.decode("utf-8", "backslashreplace").removeprefix("\ufeff").strip()
-            if text:
-                yield text
+def _json_lines(text: Text) -> Iterator[str]:
+    for line in lines(text):
+        said = _valid(line).removeprefix("\ufeff").strip()
+        if said:
+            yield said
 
 
-def _json_documents(file: SourceFile) -> Iterator[str]:
-    """The one document of a file, or each element when it is a list."""
-    with _open_bytes(file) as opened:
-        text = opened.read().decode("utf-8", "backslashreplace").removeprefix("\ufeff").strip()
-    try:
-        document = json.loads(text)
-    except ValueError:
-        yield text
-        return
-    if isinstance(document, list):
-        yield from (json.dumps(element, ensure_ascii=False) for element in document)
-    else:
-        yield text
+def _json_documents(text: Text) -> Iterator[str]:
+    """The one document of a file, or each element when it is a list.
+
+    Where a list breaks, all that follows is one malformed record: its elements are not to be told
+    apart any more.
+    """
+    with characters(text) as opened:
+        held = opened.read(_CHARACTERS_AT_ONCE).lstrip("\ufeff \t\r\n")
+        if not held.startswith("["):
+            document = (held + opened.read()).strip()
+            if document:
+                yield _valid(document)
+            return
+        yield from map(_valid, _elements(held[1:], opened.read))
+
+
+def _elements(held: str, more: Callable[[int], str]) -> Iterator[str]:
+    """Elements of a list whose bracket has been opened; at last what does not belong to it."""
+    decoder = json.JSONDecoder(strict=False)
+    at = 0
+    while True:
+        at = _after_blanks(held, at)
+        try:
+            end = decoder.raw_decode(held, at)[1]
+        except (ValueError, RecursionError):
+            end = len(held)
+        follows = _after_blanks(held, end)
+        if follows < len(held) and held[follows] == ",":
+            yield held[at:end]
+            at = follows + 1
+        # What reaches to the end of what is held may go on after it.
+        elif follows == len(held) and (added := more(max(_CHARACTERS_AT_ONCE, len(held) - at))):
+            held, at = held[at:] + added, 0
+        else:
+            yield from _end_of_list(held, at, end, follows, more)
+            return
+
+
+def _end_of_list(
+    held: str, at: int, end: int, follows: int, more: Callable[[int], str]
+) -> Iterator[str]:
+    """The last element of a list, and what is left after it or in its place."""
+    whole = held + more(-1)
+    if follows < len(held) and held[follows] == "]":
+        yield held[at:end]
+        at = follows + 1
+        if whole[at:].strip():
+            yield whole[at:]
+    elif whole[at:].strip() != "]":
+        yield whole[at:]
+
+
+def _after_blanks(said: str, at: int) -> int:
+    while at < len(said) and said[at] in _BLANKS:
+        at += 1
+    return at
+
+
+def _valid(said: str | bytes) -> str:
+    """A text that can be written down; of what is in no encoding, the bytes are spelt out."""
+    broken = said if isinstance(said, bytes) else said.encode(UTF_8, "surrogateescape")
+    return broken.decode(UTF_8, "backslashreplace")

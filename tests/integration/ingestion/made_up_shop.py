@@ -48,6 +48,11 @@ class Shop:
         self.said.setdefault("inputs", {})[name] = settings
         self._write_settings()
 
+    def pulled(self, name: str, **settings: Any) -> None:
+        """An input that a connection feeds."""
+        self.said.setdefault("inputs", {})[name] = settings
+        self._write_settings()
+
     def entity(self, name: str, **settings: Any) -> None:
         self.said.setdefault("entities", {})[name] = settings
         self._write_settings()
