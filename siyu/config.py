@@ -19,8 +19,9 @@ REPO = Path(__file__).resolve().parent.parent
 
 Engine = Literal["duckdb", "spark"]
 
-# delta-rs panics on such a path, or takes it for another one.
-_NO_HOME = re.compile(r"[\[\]|^\\\x00-\x1f]|%[0-9A-Fa-f]{2}")
+# delta-rs panics on such a path, takes it for another one, or says that it has no history; Spark
+# takes it for a pattern.
+_NO_HOME = re.compile(r"[\[\]{}*?#|^\\\x00-\x1f]|%[0-9A-Fa-f]{2}")
 
 
 class SettingsError(Exception):
@@ -64,8 +65,8 @@ class Settings:
         home = Path(env.get("SIYU_HOME") or REPO / ".siyu").expanduser().resolve()
         if _NO_HOME.search(str(home)):
             raise SettingsError(
-                f"SIYU_HOME is {str(home)!r}: the lake's library mistakes a path with one of "
-                "[ ] | ^ \\, a tab, or % before two hexadecimal digits; use another folder"
+                f"SIYU_HOME is {str(home)!r}: libraries misread a path with one of "
+                "[ ] { } * ? # | ^ \\, a tab, or % before two hexadecimal digits; use another folder"
             )
         return Settings(
             home=home,

@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable, PostCommitHookProperties, WriterProperties
 
 from siyu.contracts import contracts
-from siyu.lake import Lake
+from siyu.lake import Lake, active_files
 from siyu.ops import Ledger
 from siyu.paths import Paths
 from siyu.warehouse import Warehouse, writer_lock
@@ -193,7 +193,7 @@ def _undecided(paths: Paths) -> bool:
         DeltaTable(str(folder)) if DeltaTable.is_deltatable(str(folder)) else None
         for folder in (paths.identity / "identity_event", paths.identity / "customer_identifier")
     )
-    files = [] if events is None else events.file_uris()
+    files = [] if events is None else active_files(events)
     if not files:
         return False
     with duckdb.connect() as connection:
