@@ -132,6 +132,23 @@ class ManifestFile(_Data):
     known_at: datetime | None = None
 
 
+class Drift(_Data):
+    """How the columns of a batch's files differ from what was known of them.
+
+    Attributes:
+        column: The source column.
+        change: ``new`` (kept aside until it is declared or mapped), ``missing`` (null in every row)
+            or ``retyped``.
+        expected: Its type before; empty for a new one.
+        found: Its type in these files; empty for a missing one.
+    """
+
+    column: str
+    change: Literal["new", "missing", "retyped"]
+    expected: str = ""
+    found: str = ""
+
+
 class Manifest(_Data):
     """What one commit to an entity's table did.
 
@@ -140,7 +157,8 @@ class Manifest(_Data):
     Attributes:
         batch_id: Follows from the entity, the input, the files, the contract and the mapping.
         kind: ``landing`` brings rows; ``retraction`` takes a batch's rows out; ``restoration`` lets
-            the files of a retracted batch land again.
+            the files of a retracted batch land again; ``migration`` brings what has landed under an
+            earlier version of the contract to its present one.
         rows_read: Records in the files.
         rows_in: Rows that the mapping made of them, and malformed records.
         superseding: Accepted rows whose key had been accepted before.
@@ -150,10 +168,13 @@ class Manifest(_Data):
         replaces: Batches whose rows this commit took out because they are landed anew.
         retracts: Batches whose rows this commit took out because somebody said so.
         restores: Batches whose files may land again.
+        contract_version: Version of the contract that the rows meet.
+        columns: Columns of the files with their types; of a JSON input the top keys seen.
+        drift: How they differ from what was known before.
     """
 
     batch_id: str
-    kind: Literal["landing", "retraction", "restoration"] = "landing"
+    kind: Literal["landing", "retraction", "restoration", "migration"] = "landing"
     entity: str
     source: str
     files: tuple[ManifestFile, ...] = ()
@@ -174,6 +195,9 @@ class Manifest(_Data):
     replaces: tuple[str, ...] = ()
     retracts: tuple[str, ...] = ()
     restores: tuple[str, ...] = ()
+    contract_version: int = 1
+    columns: Mapping[str, str] = {}
+    drift: tuple[Drift, ...] = ()
     run_id: str = ""
 
     @property
@@ -212,6 +236,8 @@ class Ledger:
                 active.pop(gone, None)
             if manifest.kind == "landing":
                 active[manifest.batch_id] = manifest
+            elif manifest.kind == "migration":
+                active = {name: _migrated(held, manifest) for name, held in active.items()}
         return tuple(active.values())
 
     @cached_property
@@ -229,6 +255,18 @@ class Ledger:
             for batch_id in manifest.restores:
                 held.difference_update(files.get(batch_id, ()))
         return frozenset(held)
+
+
+def _migrated(held: Manifest, migration: Manifest) -> Manifest:
+    """A batch as a migration left it.
+
+    One that holds rows in quarantine still counts as landed under the earlier contract: where its
+    files are there, it lands anew, and rows that the present contract accepts come out.
+    """
+    said: dict[str, Any] = {"contract_version": migration.contract_version}
+    if not held.quarantined:
+        said["contract_sha256"] = migration.contract_sha256
+    return held.model_copy(update=said)
 
 
 class Lake:
