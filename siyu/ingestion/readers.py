@@ -644,7 +644,7 @@ def _read_csv(
     if strict and all(header == columns for _, header in headers):
         scan = f"(FROM read_csv({_list(texts)}, {dialect.sql(columns)}) {_limit(limit)})"
         # A value that nobody looks at is not decoded, so its encoding would go unnoticed.
-        return _Records(scan, "row_number() OVER ()", _counted(connection, scan, columns))
+        return _Records(scan, _IN_ORDER, _counted(connection, scan, columns))
     raw = _raw(name)
     _create_numbered(connection, raw, dict.fromkeys(columns, "VARCHAR"))
     for text, header in headers:
@@ -767,20 +767,21 @@ def _read_json(
     limit: int | None,
     strict: bool,
 ) -> _Records:
-    """Records of JSON files, in a table: to parse them again would cost more."""
-    raw = _raw(name)
+    """Records of JSON files: from the files themselves where all can be read, else from a table."""
     types = _declared_json(name, source)
     if strict:
         columns = ", ".join(f"{literal(column)}: {literal(kind)}" for column, kind in types.items())
         form, largest = _json_form(source, texts)
-        connection.execute(
-            f"CREATE OR REPLACE TABLE {raw} AS FROM read_json({_list(texts)}, "
+        scan = (
+            f"(FROM read_json({_list(texts)}, "
             f"columns = {{{columns}}}, format = {literal(form)}, filename = {literal(_PATH)}, "
             # With its columns given there is nothing to guess, yet DuckDB would sample every file.
             "maximum_sample_files = 1, sample_size = 1, "
-            f"maximum_object_size = {largest}) {_limit(limit)}"
+            f"maximum_object_size = {largest}) {_limit(limit)})"
         )
-        return _Records(raw, "rowid + 1", _counted(connection, raw))
+        # A value that nobody looks at is not converted, so one that cannot be would go unnoticed.
+        return _Records(scan, _IN_ORDER, _counted(connection, scan, types))
+    raw = _raw(name)
     _create_numbered(connection, raw, types)
     for text in texts:
         said = _json_lines(text) if source.format == "jsonl" else _json_documents(text)
