@@ -812,17 +812,24 @@ def _insert_json(
     types: Mapping[str, str],
     records: Iterator[str],
 ) -> None:
-    shape = literal(json.dumps({column: _json_shape(kind) for column, kind in types.items()}))
+    wanted = {column: _json_shape(kind) for column, kind in types.items()}
+    shape = literal(json.dumps(wanted))
     numbered = enumerate(records, start=1)
     while chunk := list(islice(numbered, _LINES_AT_ONCE)):
         connection.register(
             "siyu_incoming",
-            pa.table({"row": [row for row, _ in chunk], "text": [said for _, said in chunk]}),
+            pa.table(
+                {
+                    "row": [row for row, _ in chunk],
+                    "text": [said for _, said in chunk],
+                    "complete": [_completed(said, wanted) for _, said in chunk],
+                }
+            ),
         )
         connection.execute(
             f"CREATE OR REPLACE TABLE {SCHEMA}.parsed AS SELECT row, text, "
             "CASE WHEN json_valid(text) AND json_type(text) = 'OBJECT' "
-            f"THEN TRY(from_json_strict(text, {shape})) END AS record FROM siyu_incoming"
+            f"THEN TRY(from_json_strict(complete, {shape})) END AS record FROM siyu_incoming"
         )
         connection.unregister("siyu_incoming")
         columns = ", ".join(f"record.{identifier(column)}" for column in types)
@@ -847,6 +854,48 @@ def _shape(kind: Any) -> Any:
     if kind.id == "struct":
         return {name: _shape(child) for name, child in kind.children}
     return str(kind)
+
+
+class _Number(str):
+    """A number as it is written."""
+
+    __slots__ = ()
+
+
+def _completed(said: str, shape: Mapping[str, Any]) -> str:
+    """A record with null for every key that it lacks, which ``from_json_strict`` would refuse."""
+    try:
+        record = json.loads(
+            said, parse_float=_Number, parse_int=_Number, parse_constant=_Number,
+            object_pairs_hook=_unrepeated,
+        )  # fmt: skip
+        return _written(record, shape)
+    except (ValueError, RecursionError):
+        return said  # not for us to judge
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError
+    return found
+
+
+def _written(value: Any, shape: Any) -> str:
+    """A value as JSON, its objects completed."""
+    if isinstance(value, _Number):
+        return value
+    if isinstance(value, dict) and isinstance(shape, Mapping):
+        fields = {**dict.fromkeys(shape), **value}
+        said = (f"{json.dumps(name)}:{_written(fields[name], shape[name])}" for name in shape)
+        return f"{{{','.join(said)}}}"
+    if isinstance(value, dict):
+        said = (f"{json.dumps(name)}:{_written(one, None)}" for name, one in value.items())
+        return f"{{{','.join(said)}}}"
+    if isinstance(value, list):
+        inner = shape[0] if isinstance(shape, list) else None
+        return f"[{','.join(_written(one, inner) for one in value)}]"
+    return json.dumps(value)
 
 
 def _json_lines(text: Text) -> Iterator[str]:
@@ -904,7 +953,7 @@ def _end_of_list(
         at = follows + 1
         if whole[at:].strip():
             yield whole[at:]
-    elif whole[at:].strip() != "]":
+    elif whole[at:].strip() not in ("", "]"):
         yield whole[at:]
 
 

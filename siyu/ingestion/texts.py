@@ -62,7 +62,7 @@ class Text:
         encoding: Python's name of its encoding.
         found: Whether the encoding was found out, not declared.
         certain: Whether the encoding was declared, marked, or found by reading the whole file.
-        transcoded_url: Its address in a ``TextFileSystem``.
+        transcoded_url: Its address in a ``TextFileSystem``; it does not end as packed files do.
         marked: Whether it begins with a byte order mark that DuckDB would take for text.
         size: Bytes as UTF-8, where it has been measured.
     """
@@ -116,7 +116,7 @@ def look(name: str, file: SourceFile, declared: str, bears_mark: bool) -> Text:
     encoding = mark or (_guessed(head) if wanted == AUTO else wanted)
     text = Text(
         file, packing, encoding, found=encoding != wanted, certain=bool(mark) or wanted != AUTO,
-        transcoded_url=f"{protocol(name)}://{file.url}", marked=bool(mark) and not bears_mark,
+        transcoded_url=f"{protocol(name)}://{file.url}.text", marked=bool(mark) and not bears_mark,
     )  # fmt: skip
     return text if encoding == UTF_8 else settled(text)
 
