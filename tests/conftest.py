@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import resource
 import shutil
+import signal
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -138,6 +141,29 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.fail(f"SIYU_DATA is {said}: no such folder")
     return folder
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """A context in which no file can grow beyond 50 kB.
+
+    A limit on the size of files stands for a full disk: the kernel refuses to write on, as it does
+    then.
+    """
+    # Without a handler of its own the process would be killed instead of told.
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    @contextmanager
+    def limited() -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    yield limited
+    signal.signal(signal.SIGXFSZ, before)
 
 
 def _tier(path: Path) -> str | None:

@@ -227,6 +227,11 @@ def land_entity(
             )
         except DeltaError as error:
             errors[source] = InputError(f"nothing was committed: {uncommitted(error)}")
+        except OSError as error:
+            errors[source] = InputError(
+                f"nothing was committed: {error}; see that the disk under {job.paths.root} has room "
+                "and may be written to, then land again"
+            )
     if errors:
         raise LandingError(entity, errors, reports)
     return reports
