@@ -187,23 +187,28 @@ def check_result(
             "rules": len(results),
             "failed": len(broken),
             **({"judged_in_run": ", ".join(sorted(earlier))} if earlier else {}),
-            "results": dg.MetadataValue.table(
-                [
-                    dg.TableRecord(
-                        {
-                            "rule": result.rule,
-                            "outcome": result.outcome,
-                            "severity": result.severity,
-                            "rows": result.failed_count if result.failed_count is not None else "",
-                            "message": result.message,
-                            "example_keys": ", ".join(result.example_keys),
-                        }
-                    )
-                    for result in shown
-                ]
-            ),
+            "results": dg.MetadataValue.table(_records(shown)),
         },
     )
+
+
+def _records(results: Sequence[GateResult]) -> list[dg.TableRecord]:
+    """Results as rows of a table; counts and examples only where there are some."""
+    counted = any(result.failed_count is not None for result in results)
+    shown = any(result.example_keys for result in results)
+    return [
+        dg.TableRecord(
+            {
+                "rule": result.rule,
+                "outcome": result.outcome,
+                "severity": result.severity,
+                **({"rows": result.failed_count} if counted else {}),
+                "message": result.message,
+                **({"example_keys": ", ".join(result.example_keys)} if shown else {}),
+            }
+        )
+        for result in results
+    ]
 
 
 def require_passed(workspace: Workspace, tables: Iterable[str], as_of: date | None = None) -> None:

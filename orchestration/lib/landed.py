@@ -50,8 +50,8 @@ def landing_metadata(lake: Lake, entity: str, reports: Sequence[LandingReport]) 
             f"{report.source}: {report.reason}" if report.source else report.reason
             for report in reports
         ),
-        **(_seen(lake, contract(entity), landed) if landed else {}),
         "batches": _batches(held) if held else "none",
+        **(_seen(lake, contract(entity), landed) if landed else {}),
     }
 
 
@@ -92,22 +92,21 @@ def _seen(lake: Lake, entity: Contract, landed: Sequence[Manifest]) -> dict[str,
     if late is not None and late[0] is not None:
         for name, seconds in zip(("p50", "p95", "max"), late, strict=True):
             found[f"lateness_{name}_hours"] = round(seconds / _HOUR, 2)
-    if sample:
+    filled = [i for i in range(len(shown)) if any(row[i] is not None for row in sample)]
+    if filled:
         found["sample"] = dg.MetadataValue.table(
-            [dg.TableRecord(dict(zip(shown, map(_plain, row), strict=True))) for row in sample]
+            [dg.TableRecord({shown[i]: _plain(row[i]) for i in filled}) for row in sample]
         )
     return found
 
 
 def _shown_columns(entity: Contract) -> list[str]:
-    """Columns of the lake that hold neither a direct identifier, nor what is made of one, nor text
-    that people typed.
-    """
+    """Columns without a direct identifier, what is made of one, or text that people typed."""
     hidden = {column.name for column in entity.columns if column.pii in ("direct", "free_text")}
     return [
         column.name
         for column in entity.lake_columns
-        if column.origin not in hidden and column.name != "_batch_id"
+        if column.origin and column.origin not in hidden
     ]
 
 

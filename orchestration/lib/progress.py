@@ -13,8 +13,11 @@ from typing import Any
 
 import dagster as dg
 
-# How Dagster introduces a failure that a step raised on purpose.
-FAILURE = "dagster._core.definitions.events.Failure: "
+# How Dagster introduces a failure that a step raised on purpose, and one of a blocking check.
+_INTRODUCTIONS = (
+    "dagster._core.definitions.events.Failure: ",
+    "dagster._core.errors.DagsterAssetCheckFailedError: ",
+)
 # How Dagster says that a step's inputs are missing, listing each several times.
 _NOT_RUN = re.compile(r"Dependencies for step (\S+) ")
 
@@ -55,7 +58,15 @@ def _line(record: logging.LogRecord) -> str | None:
 def _cause(error: Any) -> str:
     """What broke a step, in the words of whoever raised it."""
     cause = error.cause if error and error.cause else error
-    return cause.message.strip().removeprefix(FAILURE) if cause else ""
+    return (plain(cause.message) or cause.message.strip()) if cause else ""
+
+
+def plain(message: str) -> str | None:
+    """What was written to be read, in one line; None for an exception of another kind."""
+    for introduction in _INTRODUCTIONS:
+        if message.startswith(introduction):
+            return " ".join(message.removeprefix(introduction).split())
+    return None
 
 
 def _make(context: dg.InitLoggerContext) -> logging.Logger:

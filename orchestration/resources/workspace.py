@@ -15,7 +15,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from orchestration.environment import Environment
-from orchestration.lib.progress import FAILURE
+from orchestration.lib.progress import plain
 from orchestration.lib.reaper import mark_process, reap_dead_runs
 from siyu.config import Settings
 from siyu.lake import Lake
@@ -152,18 +152,14 @@ def _failures(instance: dg.DagsterInstance, run_id: str) -> list[str]:
 
 
 # Whose exceptions hold no value of the data.
-_OURS = (
-    "siyu.",
-    "ml.",
-    "expectations.",
-    "orchestration.",
-    "dagster._core.errors.DagsterAssetCheck",
-)
+_OURS = ("siyu.", "ml.", "expectations.", "orchestration.")
 
 
 def _told(message: str) -> str:
     """An exception's text if it was written here; of any other, which may quote data, its name."""
     name, _, text = message.partition(": ")
-    if f"{name}: " == FAILURE or name.startswith(_OURS):
+    if (said := plain(message)) is not None:
+        return said
+    if name.startswith(_OURS):
         return " ".join(text.split())
     return f"stopped by {name}; see the log of the run"

@@ -155,7 +155,7 @@ def _freshness_checks(dated: Mapping[str, Sequence[str]]) -> dg.AssetChecksDefin
                 FRESHNESS,
                 asset=asset_key(table),
                 blocking=True,
-                description=f"{', '.join(inputs)} are complete through a day that is recent enough",
+                description=f"Complete through a day that is recent enough: {', '.join(inputs)}",
             )
             for table, inputs in dated.items()
         ],

@@ -21,9 +21,10 @@ from siyu.retailer import Connection, Retailer
 
 GATE = "pull"
 CHECK = "pulled"
-# Pullers wait and ask again by themselves; these are for a system that is away for minutes.
+# Pullers wait and ask again by themselves; this is for a system that is being restarted. The run
+# holds the writer's lock meanwhile, so a system that stays away is left to the next poll.
 RETRIES = dg.RetryPolicy(
-    max_retries=3, delay=20, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+    max_retries=3, delay=10, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )
 _KINDS = {"postgres": "postgres", "objects": "s3", "wecom": "wecom", "mall": "youzan"}
 _LONGEST = 80
@@ -54,8 +55,8 @@ def _connection(name: str, connection: Connection, retailer: Retailer) -> dg.Ass
                 owners=OWNERS,
                 kinds={_KINDS[connection.type], source.format},
                 description=(
-                    f"{source.en or each}: what {connection.en or name} gave of "
-                    f"{source.location}, sealed as it came.\n\n从源系统拉取并加密保存的原始记录。"
+                    f"{source.en or each}: {source.location}, from {connection.en or name}; sealed "
+                    "as it came.\n\n从源系统拉取并加密保存的原始记录。"
                 ),
                 metadata={"connection": name, "every_minutes": connection.every_minutes},
             )
