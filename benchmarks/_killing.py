@@ -32,7 +32,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 # Seconds between two looks at a run; a refresh does little in so short a time.
 _LOOK = 0.005
 # Seconds between two readings of the publication, when nothing about it has changed.
-_READ = 0.3
+_READ = 1.0
 
 _PUBLISHED = ("unified", "marts", "features", "ml")
 # When and by which run, not what: a run that is killed and run again has other ones.
