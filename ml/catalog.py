@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from siyu.config import REPO
+from siyu.yamls import read_yaml
 
 FEATURES_TABLE = "features.customer_features"
 LABELS_TABLE = "features.customer_labels"
@@ -94,7 +95,7 @@ def read_catalog(folder: Path = REPO / "dbt_project" / "models" / "features") ->
     found: dict[str, Feature] = {}
     for file in sorted(folder.rglob("*.y*ml")):
         try:
-            said = yaml.safe_load(file.read_text("utf-8")) or {}
+            said = read_yaml(file.read_text("utf-8")) or {}
         except yaml.YAMLError as error:
             raise CatalogError(f"{file}: not YAML: {error}") from error
         for column in _columns(said):

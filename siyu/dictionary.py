@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict
 
 from siyu.config import REPO
 from siyu.contracts import AUDIT_COLUMNS, Column, Contract, LakeColumn, contracts
+from siyu.yamls import read_yaml
 
 FILE = REPO / "docs" / "data-dictionary.md"
 MODELS = REPO / "dbt_project" / "models"
@@ -124,7 +124,7 @@ def read_models(folder: Path = MODELS) -> list[Model]:
 
 
 def _read(layer: str, file: Path) -> Iterator[Model]:
-    said = yaml.safe_load(file.read_text("utf-8")) or {}
+    said = read_yaml(file.read_text("utf-8")) or {}
     for model in said.get("models", []):
         if _meta(model).get("working"):
             continue

@@ -29,6 +29,7 @@ from pydantic import (
 
 from siyu.config import Settings
 from siyu.contracts import contracts
+from siyu.yamls import read_yaml
 
 
 class RetailerError(Exception):
@@ -339,9 +340,7 @@ def read_retailer(folder: Path) -> Retailer:
     if not file.is_file():
         raise RetailerError(f"{file}: no such file; copy one from retailers/demo and edit it")
     try:
-        return Retailer.model_validate(
-            {**yaml.safe_load(file.read_text("utf-8")), "folder": folder}
-        )
+        return Retailer.model_validate({**read_yaml(file.read_text("utf-8")), "folder": folder})
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"

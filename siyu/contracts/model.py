@@ -17,6 +17,8 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from siyu.yamls import read_yaml
+
 ColumnType = Literal[
     "string", "identifier", "currency", "integer", "decimal", "boolean", "date", "timestamp"
 ]
@@ -221,7 +223,7 @@ def _stored(column: Column) -> tuple[LakeColumn, ...]:
 
 def _read(text: str, where: str) -> Contract:
     try:
-        said = yaml.safe_load(text)
+        said = read_yaml(text)
         columns = said.pop("columns")
         said["columns"] = [{"name": name, **column} for name, column in columns.items()]
         said["columns"].append(_RECORDED_AT.model_dump())
