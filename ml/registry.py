@@ -180,14 +180,11 @@ class Registry:
 
     def champion(self, name: str) -> RegisteredModel | None:
         """The version in use, or None."""
-        mlflow, client = self._open()
-        try:
-            found = client.get_model_version_by_alias(name, CHAMPION)
-        except mlflow.exceptions.MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return None
-            raise
-        return _registered(found, found.tags)
+        return self._by_alias(name, CHAMPION)
+
+    def challenger(self, name: str) -> RegisteredModel | None:
+        """The version registered last, unless it has become the champion, or None."""
+        return self._by_alias(name, CHALLENGER)
 
     def newest(self, name: str) -> RegisteredModel | None:
         """The version registered last, promoted or not, or None."""
@@ -204,6 +201,16 @@ class Registry:
                 artifact_uri=f"{model.uri}/artifacts/{_MODEL}", dst_path=folder
             )
             return load(Path(found))
+
+    def _by_alias(self, name: str, alias: str) -> RegisteredModel | None:
+        mlflow, client = self._open()
+        try:
+            found = client.get_model_version_by_alias(name, alias)
+        except mlflow.exceptions.MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+        return _registered(found, found.tags)
 
     def _open(self) -> tuple[Any, Any]:
         """MLflow, pointed at our store, and a client of it."""

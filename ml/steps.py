@@ -87,19 +87,26 @@ def training_due(
 ) -> tuple[bool, str]:
     """Whether to train, and why.
 
-    Training is due when the task was never trained, its settings have changed, or the last
-    training, promoted or not, is ``retrain_every_days`` old by ``as_of``.
+    Training is due when the task was never trained, its settings have changed, the last training
+    was killed before its model came into use, or the last training, promoted or not, is
+    ``retrain_every_days`` old by ``as_of``.
     """
     found = task_of(retailer, task)
     try:
         snapshot_dates(found.settings, as_of, retailer.history_from)
     except HistoryTooShort as error:
         return False, str(error)
-    newest = Registry(Paths.of(settings)).newest(found.model_name)
+    registry = Registry(Paths.of(settings))
+    newest = registry.newest(found.model_name)
     if newest is None:
         return True, f"{found.model_name} was never trained"
     if misfit := _misfit(newest, found):
         return True, misfit
+    # A version that won is a challenger only until the champion's alias has moved to it.
+    challenger = registry.challenger(found.model_name)
+    won = newest.tags.get("promoted") == "true"
+    if won and challenger is not None and challenger.version == newest.version:
+        return True, "the last training was killed before its model came into use"
     age = (as_of - as_of_of(newest)).days
     every = found.settings.retrain_every_days
     return age >= every, f"last trained as of {as_of_of(newest)}; due every {every} days"

@@ -191,6 +191,24 @@ def test_training_is_due_by_age_and_by_changed_settings(home, trained) -> None:
     assert "is too short" in training_due(there, here, "churn", AS_OF - timedelta(days=150))[1]
 
 
+def test_a_training_killed_before_its_model_came_into_use_is_due_again(
+    new_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    there, here = settings(new_home), retailer(new_home)
+    fill(Warehouse.of(there))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Registry, "promote", killed)
+        train(there, here, "repurchase", AS_OF, "run-1")
+    due, reason = training_due(there, here, "repurchase", AS_OF)
+    assert due
+    assert "killed before its model came into use" in reason
+    assert train(there, here, "repurchase", AS_OF, "run-2").promoted
+    assert not training_due(there, here, "repurchase", AS_OF)[0]
+
+
 def test_a_champion_of_another_horizon_does_not_score(home, trained) -> None:
     longer = retailer(home, repurchase=TASK.model_copy(update={"horizon_days": 45}))
     outcome = score(settings(home), longer, "repurchase", days()[0], "run-1")
