@@ -8,6 +8,7 @@ a second, and definitions load without it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
@@ -136,7 +138,32 @@ def dbt_vars(
         "models": {name: task.model_dump(mode="json") for name, task in retailer.models.items()},
         "gates": dict(retailer.gates),
         "run_id": run_id,
+        "code": _code(retailer),
     }
+
+
+def _code(retailer: Retailer) -> str:
+    """Hash of what the tables follow from besides the data: the SQL, and what it says of a retailer.
+
+    An incremental table that another code built is built anew.
+    """
+    said = {
+        "sql": _sql_sha256(_newest_source()),
+        "entities": sorted(retailer.mappings),
+        "identifiers": {name: ns.type for name, ns in retailer.identifiers.items()},
+        "timezone": retailer.timezone,
+        "currency": retailer.currency,
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@cache
+def _sql_sha256(_newest: float) -> str:
+    """Hash of every file that the project is made of."""
+    content = hashlib.sha256()
+    for file in _sources():
+        content.update(file.read_bytes())
+    return content.hexdigest()
 
 
 def register_lake(settings: Settings, retailer: Retailer) -> None:
@@ -227,10 +254,15 @@ def ensure_manifest() -> Path:
 
 
 def _newest_source() -> float:
+    return max(file.stat().st_mtime for file in _sources())
+
+
+def _sources() -> list[Path]:
+    """Files that the project is made of, in order of name."""
     files = [PROJECT / "dbt_project.yml", PROJECT / "profiles.yml"]
     for folder in _SOURCE_FOLDERS:
         files += [path for path in (PROJECT / folder).rglob("*") if path.is_file()]
-    return max(file.stat().st_mtime for file in files)
+    return sorted(files)
 
 
 def _places(engine: str, target: Path, logs: Path) -> list[str]:

@@ -27,10 +27,14 @@
     and old._row = {{ alias }}._row
 {%- endmacro %}
 
-{#- The latest version of each key of a lake entity, with all its columns. -#}
-{% macro latest_versions(entity) -%}
+{#-
+  The latest version of each key of a lake entity, with all its columns. With `key`, in an incremental
+  build only rows in which that column is an affected key: taken before versions are looked up, so
+  that no more than these are read.
+-#}
+{% macro latest_versions(entity, key=none) -%}
     select newest.*
-    from {{ source('lake', entity) }} as newest
+    from {{ lake_rows(entity, key) }} as newest
     {%- if may_have_versions(entity) %}
     where not exists (
         select 1 from {{ ref('superseded_row') }} as old
@@ -43,21 +47,29 @@
   Every version of each key, with all its columns and _superseded_at: when a newer version became
   known; null while this is the latest. The version that counted at a moment T is the one with
       _known_at < T and (_superseded_at is null or _superseded_at >= T)
+  `key` is that of latest_versions.
 -#}
-{% macro all_versions(entity) -%}
+{% macro all_versions(entity, key=none) -%}
     {%- if may_have_versions(entity) %}
     select
         version.*,
         old.superseded_at as _superseded_at
-    from {{ source('lake', entity) }} as version
+    from {{ lake_rows(entity, key) }} as version
     left join {{ ref('superseded_row') }} as old
         on {{ same_row(entity, 'version') }}
     {%- else %}
     select
         version.*,
         cast(null as timestamp) as _superseded_at
-    from {{ source('lake', entity) }} as version
+    from {{ lake_rows(entity, key) }} as version
     {%- endif %}
+{%- endmacro %}
+
+{#- A lake entity; with `key` in an incremental build its rows of affected keys. -#}
+{% macro lake_rows(entity, key) -%}
+    {%- if key -%}{{ only_affected(source('lake', entity), key) }}
+    {%- else -%}{{ source('lake', entity) }}
+    {%- endif -%}
 {%- endmacro %}
 
 {#- The condition that a row of all_versions counted at `moment` and had happened by then. -#}

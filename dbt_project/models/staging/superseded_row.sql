@@ -1,7 +1,10 @@
-{{ config(materialized='table') }}
+{{ config(
+    materialized=by_batch(), incremental_strategy='affected', unique_key="entity || '|' || row_key",
+    meta={'reads': contract_keys() | list}, pre_hook="{{ find_affected(touched_keys()) }}",
+) }}
 {#- Name every source while parsing, so that the graph does not depend on the data. -#}
 {%- for entity in contract_keys() %}{% do source('lake', entity) %}{% endfor %}
-{%- for entity in contract_keys() if may_have_versions(entity) %}
+{%- for entity in contract_keys() if may_have_versions(entity) and has_new(entity) %}
 {%- set key = contract_keys()[entity].key %}
 {%- set newest_first = newest_first(contract_keys()[entity].version) %}
 select
@@ -26,9 +29,14 @@ from (
         ) as superseded_at
     from {{ source('lake', entity) }} as repeated
     where ({{ key | join(', ') }}) in (
+        {%- if is_incremental() %}
+        select {{ key | join(', ') }} from {{ source('lake', entity) }} as fresh
+        where {{ is_new('fresh') }}
+        {%- else %}
         select {{ key | join(', ') }} from {{ source('lake', entity) }}
         group by {{ key | join(', ') }}
         having count(*) > 1
+        {%- endif %}
     )
 ) as ranked
 where ranked.recency > 1

@@ -87,7 +87,7 @@ class Shop:
         """Land rows as one batch; columns left out are null, audit columns get sensible values."""
         found = contract(entity)
         columns = [column for column in found.lake_columns if column.name != "_source"]
-        batch = f"{entity}-{len(Lake(self.paths).manifests(entity))}"
+        batch = f"{entity}-{len(Lake(self.paths).ledger(entity).manifests)}"
         whole = [
             _whole(row, found.event_time) | {"_batch_id": batch, "_file": "rows", "_row": number}
             for number, row in enumerate(rows, start=1)
@@ -123,7 +123,35 @@ class Shop:
         given = variables or self.variables()
         return run_dbt(self.settings, ["build", "--select", f"tag:{layer}"], given)
 
-    def identify(self) -> None:
+    def refresh(self, junk: Sequence[str] = (), full: bool = False) -> None:
+        """Take in what has landed, from staging to unified, without tests."""
+        how = ["--full-refresh"] if full else []
+        self.register()
+        self._run("staging", how)
+        self.identify(junk)
+        self.register()
+        self._run("unified", how)
+
+    def _run(self, layer: str, how: Sequence[str]) -> None:
+        run = run_dbt(self.settings, ["run", "--select", f"tag:{layer}", *how], self.variables())
+        assert run.success, [r.message for r in run.results if r.status == "error"]
+
+    def retract(self, entity: str, batch: str) -> None:
+        """Take a batch's rows out."""
+        lake = Lake(self.paths)
+        table = lake.table(entity)
+        assert table is not None
+        commit(
+            lake.folder(entity),
+            pa.schema(table.schema().to_arrow()).empty_table().to_reader(),
+            Manifest(
+                batch_id=f"retraction-{batch}", kind="retraction", entity=entity,
+                source="made-up", loaded_at=LOADED.replace(tzinfo=UTC), retracts=(batch,),
+            ),
+            replacing=f"_source = 'made-up' AND _batch_id = '{batch}'",
+        )  # fmt: skip
+
+    def identify(self, junk: Sequence[str] = ()) -> None:
         """Resolve identities from what staging says, and let the lake show them."""
         warehouse = Warehouse.of(self.settings)
         store = IdentityStore(self.paths)
@@ -134,7 +162,7 @@ class Shop:
                 store.previous(),
                 {},
                 ["crm"],
-                [],
+                junk,
                 "run-1",
             )
         )

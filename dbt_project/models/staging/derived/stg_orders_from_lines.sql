@@ -1,10 +1,13 @@
-{{ config(materialized='table') }}
+{{ config(
+    materialized=by_batch(), incremental_strategy='affected', unique_key='order_id',
+    meta={'reads': ['orders', 'order_lines']}, pre_hook="{{ find_affected(touched_orders()) }}",
+) }}
 -- Headers of orders that are known by their lines only. Lines of one document may arrive or change at
 -- different moments; each such moment makes a new version of the order, from the lines that counted
 -- then. A document without any sale line, such as a credit note, is not an order.
 with headerless_line as (
     select version.*
-    from ({{ all_versions('order_lines') }}) as version
+    from ({{ all_versions('order_lines', key='order_id') }}) as version
     where not exists (
         select 1 from {{ source('lake', 'orders') }} as header
         where header.order_id = version.order_id

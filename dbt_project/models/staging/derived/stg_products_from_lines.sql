@@ -1,4 +1,7 @@
-{{ config(materialized='table') }}
+{{ config(
+    materialized=by_batch(), incremental_strategy='affected', unique_key='product_id',
+    meta={'reads': ['products', 'order_lines']}, pre_hook="{{ find_affected(touched_products()) }}",
+) }}
 -- Products that order lines name and the master lacks, under the description used most often.
 with described as (
     select
@@ -8,7 +11,7 @@ with described as (
         max(line.currency) as currency,
         min(line._source) as _source,
         min(line._known_at) as _known_at
-    from {{ ref('stg_order_lines') }} as line
+    from {{ latest_rows('order_lines', 'product_id') }} as line
     where
         line.product_id is not null
         and line.line_type in ('sale', 'return')

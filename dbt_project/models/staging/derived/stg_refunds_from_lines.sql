@@ -1,4 +1,7 @@
-{{ config(materialized='table') }}
+{{ config(
+    materialized=by_batch(), incremental_strategy='affected', unique_key='document_id',
+    meta={'reads': ['orders', 'order_lines']}, pre_hook="{{ find_affected(touched_orders()) }}",
+) }}
 -- Every version of the return lines of retailers whose orders have no headers, as refunds. Where the selling system has
 -- headers it also has refund records, and counting its return lines too would count them twice.
 -- The order is the line's own when that sold something; a credit note does not say which it was.
@@ -22,7 +25,7 @@ select
     line._known_at,
     line._loaded_at,
     line._superseded_at
-from ({{ all_versions('order_lines') }}) as line
+from ({{ all_versions('order_lines', key='order_id') }}) as line
 left join {{ ref('stg_orders_from_lines') }} as sold
     on line.order_id = sold.order_id and sold._superseded_at is null
 where

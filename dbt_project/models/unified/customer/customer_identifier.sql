@@ -1,3 +1,4 @@
+{{ config(pre_hook='{{ note_identity_change() }}') }}
 select
     identifier,
     namespace,

@@ -1,3 +1,7 @@
+{{ config(
+    materialized=by_batch(), incremental_strategy='batch',
+    unique_key='consent_id', meta={'reads': ['consents'], 'identifier': 'identifier'},
+) }}
 select
     said.consent_id,
     said.identifier,
@@ -18,3 +22,4 @@ select
     said._source
 from {{ ref('stg_consents') }} as said
 left join {{ ref('customer_identifier') }} as held on said.identifier = held.identifier
+where {{ is_new('said') }}

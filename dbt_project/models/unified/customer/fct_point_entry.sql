@@ -1,3 +1,7 @@
+{{ config(
+    materialized=by_batch(), incremental_strategy='batch',
+    unique_key='entry_id', meta={'reads': ['points'], 'identifier': 'member_id'},
+) }}
 select
     entry.entry_id,
     entry.member_id,
@@ -13,3 +17,4 @@ select
     entry._source
 from {{ ref('stg_points') }} as entry
 left join {{ ref('customer_identifier') }} as held on entry.member_id = held.identifier
+where {{ is_new('entry') }}

@@ -1,3 +1,7 @@
+{{ config(
+    materialized=by_batch(), incremental_strategy='batch', unique_key='event_id',
+    meta={'reads': ['interactions'], 'identifier': 'identifier'},
+) }}
 select
     event.event_id,
     event.event_name,
@@ -8,6 +12,12 @@ select
     coalesce(
         by_member.customer_id, by_unionid.customer_id, by_external.customer_id, by_openid.customer_id
     ) is not null as is_resolved,
+    case
+        when by_member.customer_id is not null then event.member_id
+        when by_unionid.customer_id is not null then event.unionid
+        when by_external.customer_id is not null then event.external_userid
+        when by_openid.customer_id is not null then event.openid
+    end as identifier,
     event.session_id,
     event.scene,
     event.page,
@@ -27,3 +37,4 @@ left join {{ ref('customer_identifier') }} as by_member on event.member_id = by_
 left join {{ ref('customer_identifier') }} as by_unionid on event.unionid = by_unionid.identifier
 left join {{ ref('customer_identifier') }} as by_external on event.external_userid = by_external.identifier
 left join {{ ref('customer_identifier') }} as by_openid on event.openid = by_openid.identifier
+where {{ is_new('event') }}

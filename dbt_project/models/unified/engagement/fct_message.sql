@@ -1,3 +1,7 @@
+{{ config(
+    materialized=by_batch(), incremental_strategy='batch',
+    unique_key=['message_id', 'external_userid', 'staff_id'], meta={'reads': ['messages'], 'identifier': 'external_userid'},
+) }}
 select
     message.message_id,
     message.external_userid,
@@ -17,3 +21,4 @@ select
     message._source
 from {{ ref('stg_messages') }} as message
 left join {{ ref('customer_identifier') }} as held on message.external_userid = held.identifier
+where {{ is_new('message') }}

@@ -1,8 +1,13 @@
+{{ config(
+    materialized=by_batch(), incremental_strategy='affected', unique_key='order_id',
+    meta={'reads': ['orders', 'order_lines', 'refunds'], 'identifier': 'identifier'},
+    pre_hook="{{ find_affected(touched_orders(refunds=true)) }}",
+) }}
 with refunded as (
     select
         order_id,
         sum(amount) as amount
-    from {{ ref('stg_refunds') }}
+    from {{ only_affected(ref('stg_refunds'), 'order_id') }} as refund
     where status = 'completed' and order_id is not null
     group by order_id
 ),
@@ -22,8 +27,15 @@ resolved as (
             when by_openid.customer_id is not null then 'openid'
             when by_phone.customer_id is not null then 'phone'
         end as resolved_by,
+        case
+            when by_member.customer_id is not null then placed.member_id
+            when by_buyer.customer_id is not null then placed.buyer_id
+            when by_unionid.customer_id is not null then placed.unionid
+            when by_openid.customer_id is not null then placed.openid
+            when by_phone.customer_id is not null then placed.phone_token
+        end as identifier,
         {{ is_counted('placed.status') }} as is_counted
-    from {{ ref('stg_orders') }} as placed
+    from {{ only_affected(ref('stg_orders'), 'order_id') }} as placed
     left join {{ ref('customer_identifier') }} as by_member on placed.member_id = by_member.identifier
     left join {{ ref('customer_identifier') }} as by_buyer on placed.buyer_id = by_buyer.identifier
     left join {{ ref('customer_identifier') }} as by_unionid on placed.unionid = by_unionid.identifier
@@ -36,6 +48,7 @@ select
     resolved.customer_id,
     resolved.customer_id is not null as is_resolved,
     resolved.resolved_by,
+    resolved.identifier,
     resolved.channel,
     resolved.status,
     resolved.is_counted,

@@ -1,3 +1,8 @@
+{{ config(
+    materialized=by_batch(), incremental_strategy='affected', unique_key='refund_id',
+    meta={'reads': ['orders', 'order_lines', 'refunds'], 'identifier': 'identifier'},
+    pre_hook="{{ find_affected(touched_refunds()) }}",
+) }}
 with refund as (
     select
         recorded.*,
@@ -6,7 +11,7 @@ with refund as (
             as completed_at,
         case when recorded.status = 'completed' then coalesce(recorded.refunded_date, recorded.requested_date) end
             as completed_date
-    from {{ ref('stg_refunds') }} as recorded
+    from {{ only_affected(ref('stg_refunds'), 'refund_id') }} as recorded
     left join {{ ref('stg_order_lines') }} as line
         on recorded.order_id = line.order_id and recorded.line_no = line.line_no
 )
@@ -18,6 +23,7 @@ select
     refund.line_no,
     coalesce(placed.customer_id, held.customer_id) as customer_id,
     coalesce(placed.customer_id, held.customer_id) is not null as is_resolved,
+    coalesce(placed.identifier, case when held.customer_id is not null then refund.member_id end) as identifier,
     refund.returned_product_id as product_id,
     coalesce(refund.store_id, placed.store_id) as store_id,
     coalesce(placed.channel, refund.channel) as channel,

@@ -1,0 +1,185 @@
+{#-
+  Which batches a table holds, and which it has yet to take in.
+
+  `staging.applied_batch` keeps, for each incremental model, the id of every batch that its rows come
+  from, written in the transaction that writes the rows: a killed run leaves both or neither. Ids, not
+  a watermark: what matters is which batches are in force, in whatever order they landed. A row
+  without a batch says that the model was built, and by which code.
+
+  A model names the entities that it reads in `meta: {reads: [...]}`, and the column that holds the
+  identifier which ties its rows to customers in `meta: {identifier: ...}`. All this is DuckDB's; on
+  Spark every model is a table and built whole.
+-#}
+
+{#- The tables that remember, made where they are missing by whatever first writes to one. -#}
+{% macro create_applied() -%}
+    create schema if not exists staging;
+    create schema if not exists unified;
+    create table if not exists staging.applied_batch (model varchar, batch_id varchar, code varchar);
+    create table if not exists unified.identity_change (change_id bigint, identifier varchar, is_flip boolean);
+{%- endmacro %}
+
+{#- A list of texts as an SQL list; nothing equals the one of an empty list. -#}
+{% macro text_list(texts) -%}
+    ('{{ texts | join("', '") }}')
+{%- endmacro %}
+
+{#- Entities whose batches a model takes in; none when it is built whole every time. -#}
+{% macro entities_read(node) -%}
+    {{ return(node.config.meta.get('reads', []) if node.config.meta else []) }}
+{%- endmacro %}
+
+{#- The incremental models that a model descends from, through views and tables alike. -#}
+{% macro incremental_ancestors() -%}
+    {%- set found, seen, left = [], [], model.depends_on.nodes | list -%}
+    {%- for _ in graph.nodes if left -%}
+        {%- set name = left.pop() -%}
+        {%- if name in graph.nodes and name not in seen -%}
+            {%- do seen.append(name) -%}
+            {%- set above = graph.nodes[name] -%}
+            {%- if entities_read(above) -%}{%- do found.append(above) -%}{%- endif -%}
+            {%- do left.extend(above.depends_on.nodes | reject('in', seen) | reject('in', left)) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{%- endmacro %}
+
+{#-
+  A query of the batches that the model can take in now: those in force of the entities it reads that
+  every incremental model above it has taken in. So a model that is built before what it reads does
+  not believe to be up to date.
+-#}
+{% macro available_batches() -%}
+    select
+        batch.batch_id,
+        batch.entity
+    from {{ source('lake', 'batch') }} as batch
+    where
+        batch.entity in {{ text_list(entities_read(model)) }}
+        {%- for above in incremental_ancestors() %}
+        and (
+            batch.entity not in {{ text_list(entities_read(above)) }}
+            or batch.batch_id in (
+                select applied.batch_id from staging.applied_batch as applied
+                where applied.model = '{{ above.name }}'
+            )
+        )
+        {%- endfor %}
+{%- endmacro %}
+
+{#- A query of the changes of the identity map; ids in the form in which applied_batch keeps them. -#}
+{% macro identity_changes() -%}
+    select
+        'identity:' || cast(change.change_id as string) as batch_id,
+        change.identifier,
+        change.is_flip
+    from unified.identity_change as change
+{%- endmacro %}
+
+{#-
+  What the model has to take in, as {'start_over': why or none, 'batches': [...], 'entities': [...],
+  'changes': [...]}: ids of batches, the entities they are of, and ids of changes of the identity map.
+  Asked once for a model; its hooks and its SQL get
+  the same answer, whatever they write. It starts over when it was never built, when
+  other code built it, when a batch that it holds is no longer in force, and when an identifier began
+  or ceased to stand for nobody, as weaker identifiers of the same rows count then.
+-#}
+{% macro intake() -%}
+    {%- if 'intake' not in model -%}{%- do model.update({'intake': find_intake()}) -%}{%- endif -%}
+    {{ return(model['intake']) }}
+{%- endmacro %}
+
+{% macro find_intake() -%}
+    {%- if adapter.get_relation(this.database, 'staging', 'applied_batch') is none -%}
+        {{ return({'start_over': 'never built', 'batches': [], 'entities': [], 'changes': []}) }}
+    {%- endif -%}
+    {%- set follows = model.config.meta.get('identifier') -%}
+    {%- set query -%}
+    with applied as (
+        select batch_id, code from staging.applied_batch where model = '{{ model.name }}'
+    ),
+
+    available as ({{ available_batches() }})
+    {%- if follows %},
+    change as (
+        select * from ({{ identity_changes() }}) as noted
+        where noted.batch_id not in (select batch_id from applied where batch_id is not null)
+    )
+    {%- endif %}
+
+    select 'built' as what, code as id, '' as entity from applied where batch_id is null
+    union all
+    select 'gone', batch_id, '' from applied
+    where
+        batch_id not like 'identity:%'
+        and batch_id not in (select batch_id from {{ source('lake', 'batch') }})
+    union all
+    select 'new', batch_id, entity from available
+    where batch_id not in (select batch_id from applied where batch_id is not null)
+    {%- if follows %}
+    union all
+    select distinct case when is_flip then 'flip' else 'change' end, batch_id, '' from change
+    {%- endif %}
+    order by 1, 2
+    {%- endset -%}
+    {%- set said = {'built': [], 'gone': [], 'new': [], 'flip': [], 'change': []} -%}
+    {%- set entities = [] -%}
+    {%- for what, id, entity in run_query(query).rows -%}
+        {%- do said[what].append(id) -%}{%- do entities.append(entity) -%}
+    {%- endfor -%}
+    {%- set why = none -%}
+    {%- if not said.built -%}{%- set why = 'never built' -%}
+    {%- elif said.built != [var('code')] -%}{%- set why = 'built by other code' -%}
+    {%- elif said.gone -%}{%- set why = 'a batch is no longer in force' -%}
+    {%- elif said.flip -%}{%- set why = 'an identifier began or ceased to stand for nobody' -%}
+    {%- elif model.config.meta.get('whole') and (said.new or said.change) -%}{%- set why = 'something new' -%}
+    {%- endif -%}
+    {{ return({'start_over': why, 'batches': said.new, 'entities': entities, 'changes': said.change}) }}
+{%- endmacro %}
+
+{#- Whether the model being run is kept by batches, here and now. -#}
+{% macro takes_in_batches() -%}
+    {{ return(execute and model.config.materialized == 'incremental' and entities_read(model) | length > 0) }}
+{%- endmacro %}
+
+{#- dbt's own, which also decides is_incremental(): a model that must start over does. -#}
+{% macro should_full_refresh() -%}
+    {%- set asked = config.get('full_refresh') -%}
+    {%- if asked is none -%}{%- set asked = flags.FULL_REFRESH -%}{%- endif -%}
+    {%- if not asked and takes_in_batches() -%}
+        {%- set asked = intake().start_over is not none -%}
+    {%- endif -%}
+    {{ return(asked) }}
+{%- endmacro %}
+
+{#- The condition that a row of a lake entity is of a batch to take in; always true in a whole build. -#}
+{% macro is_new(alias) -%}
+    {%- if is_incremental() -%}
+    {{ alias }}._batch_id in {{ text_list(intake().batches) }}
+    {%- else -%}
+    1 = 1
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Whether anything of an entity has to be taken in: a whole build takes in everything. -#}
+{% macro has_new(entity) -%}
+    {{ return(not is_incremental() or entity in intake().entities) }}
+{%- endmacro %}
+
+{#- Say, in the transaction that wrote the rows, which batches and changes they now take in. -#}
+{% macro record_applied() -%}
+    {%- if takes_in_batches() -%}
+    {{ create_applied() }}
+    delete from staging.applied_batch where model = '{{ model.name }}';
+    insert into staging.applied_batch
+    select '{{ model.name }}', batch_id, '{{ var("code") }}' from (
+        select batch_id from ({{ available_batches() }}) as available
+        {%- if model.config.meta.get('identifier') %}
+        union
+        select batch_id from ({{ identity_changes() }}) as noted
+        {%- endif %}
+        union all
+        select null
+    ) as taken_in
+    {%- endif -%}
+{%- endmacro %}
