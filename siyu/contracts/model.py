@@ -60,6 +60,9 @@ class Column(_Data):
     max: int | None = None
     scale: int = 4
     unit: str | None = None
+    default: str | int | bool | None = Field(
+        default=None, description="what rows have that landed before the column existed"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Column:
@@ -137,6 +140,7 @@ class Contract(_Data):
     key: tuple[str, ...]
     version: str | None = None
     event_time: str | None = None
+    contract_version: int = Field(default=1, ge=1, description="raised with each change to data")
     columns: tuple[Column, ...]
     references: tuple[Reference, ...] = ()
 
@@ -185,8 +189,9 @@ class Contract(_Data):
         """Hash of all that the contract says about data; descriptions do not count."""
         said = self.model_dump(mode="json")
         for column in said["columns"]:
-            del column["en"], column["zh"]
-        del said["en"], said["zh"]
+            # A default speaks of what landed before, not of what a mapping yields.
+            del column["en"], column["zh"], column["default"]
+        del said["en"], said["zh"], said["contract_version"]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 

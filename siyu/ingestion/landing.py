@@ -32,6 +32,7 @@ from pyarrow.dataset import dataset
 from siyu.config import Settings
 from siyu.contracts import Contract, LakeColumn, contract
 from siyu.ingestion.connectors import CONNECTORS, Found, SourceFile
+from siyu.ingestion.drift import Columns, compare, gather, keep, previous, require_types
 from siyu.ingestion.errors import AccountingError, InputError, LandingError, explained, uncommitted
 from siyu.ingestion.mapping import (
     MappingSql,
@@ -64,6 +65,7 @@ from siyu.lake import (
     literal,
 )
 from siyu.paths import Paths
+from siyu.quality import key_text
 from siyu.retailer import Retailer
 from siyu.vault import Tokenised, Vault
 
@@ -502,6 +504,7 @@ class _Landing:
         self._hash = f"hash({self._key})"
         # Of each direct column, every value as mapped with its token.
         self._tokens: dict[str, dict[str, Tokenised]] = {}
+        self._columns = Columns()
         # What a person should know of how files were read.
         self.warnings: tuple[str, ...] = ()
         self._staged = job.paths.root / "tmp" / f"{self._batch_id}.arrow"
@@ -515,8 +518,9 @@ class _Landing:
 
     def _run(self) -> Manifest:
         bound = self._bind()
-        self.warnings = bound.warnings
+        self.warnings = (*self._columns.warnings, *bound.warnings)
         counts = _Counts(rows_in=self._stage())
+        self._require_types(counts.rows_in)
         counts.suppressed = self._suppress()
         self._drop_duplicates()
         self._count(counts)
@@ -525,6 +529,8 @@ class _Landing:
         self._store_values()
         if counts.quarantined or holds(self._job.paths, self._batch_id):
             self._quarantine(manifest)
+        if self._columns.new:
+            self._keep_aside(manifest)
         self._commit(manifest)
         return manifest
 
@@ -543,8 +549,15 @@ class _Landing:
             settings = job.retailer.inputs[name]
             if name != self._source:
                 bind_empty(connection, name, settings, job.found[name].files)
-        settings = job.retailer.inputs[self._source]
-        return bind_files(connection, self._source, settings, self._plan.files)
+        settings, files = job.retailer.inputs[self._source], self._plan.files
+        self._columns = compare(
+            connection, self._source, settings, files, job.mapping, job.entity, job.ledger
+        )
+        bound = bind_files(connection, self._source, self._columns.readable(settings), files)
+        self._columns.complete(connection, self._source)
+        if self._columns.new:
+            gather(connection, self._source, self._columns.new)
+        return bound
 
     def _stage(self) -> int:
         """Run the mapping once: accepted rows to a file in the lake's shape, others apart.
@@ -566,7 +579,7 @@ class _Landing:
         customers = "".join(f", {identifier(c)} VARCHAR" for c in job.entity.customer_columns)
         connection.execute(
             "CREATE TABLE landing.rejected (_file VARCHAR, _row BIGINT, "
-            f"_rules {_BROKEN_RULES}, _payload VARCHAR{customers})"
+            f"_rules {_BROKEN_RULES}, _payload VARCHAR, _key VARCHAR{customers})"
         )
         connection.register("siyu_incoming", self._files())
         connection.execute("CREATE TABLE landing.files AS FROM siyu_incoming")
@@ -645,10 +658,14 @@ class _Landing:
         return batch
 
     def _reject(self, connection: duckdb.DuckDBPyConnection, rows: pa.RecordBatch) -> None:
-        named = {"_file", "_row", "_rules", "_payload", *self._job.entity.customer_columns}
-        found = rows.select([name for name in rows.schema.names if name in named])
-        connection.register("siyu_incoming", pa.table(found))
-        connection.execute("INSERT INTO landing.rejected BY NAME FROM siyu_incoming")
+        customers, entity = self._job.entity.customer_columns, self._job.entity.entity
+        wanted = ["_file", "_row", "_rules", "_payload", *customers]
+        kept = ", ".join(identifier(name) for name in wanted if name in rows.schema.names)
+        connection.register("siyu_incoming", pa.table(rows))
+        connection.execute(
+            f"INSERT INTO landing.rejected BY NAME SELECT {kept}, {key_text(entity)} AS _key "
+            "FROM siyu_incoming"
+        )
         connection.unregister("siyu_incoming")
 
     def _stored(self, stored: LakeColumn, mapped: Mapping[str, str]) -> str:
@@ -816,7 +833,8 @@ class _Landing:
             superseding=counts.superseding, event_min=counts.event_min,
             event_max=counts.event_max, loaded_at=self._job.now,
             backfill=any(file.known_at is None for file in files), complete_through=through,
-            replaces=self._plan.replaces, run_id=self._job.run_id,
+            replaces=self._plan.replaces, contract_version=self._job.entity.contract_version,
+            columns=self._columns.seen, drift=self._columns.drift, run_id=self._job.run_id,
         )  # fmt: skip
 
     def _store_values(self) -> None:
@@ -836,12 +854,33 @@ class _Landing:
     def _quarantine(self, manifest: Manifest) -> None:
         unreadable = (
             f"SELECT _file, _row, [{{'rule': {literal(MALFORMED_RECORD)}, 'column': \"column\", "
-            f"'value': NULL}}]::{_BROKEN_RULES} AS rules, payload FROM {MALFORMED}"
+            f"'value': NULL}}]::{_BROKEN_RULES} AS rules, payload, NULL AS key FROM {MALFORMED}"
         )
-        rejected = "SELECT _file, _row, _rules AS rules, _payload AS payload FROM landing.rejected"
+        rejected = (
+            "SELECT _file, _row, _rules AS rules, _payload AS payload, _key AS key "
+            "FROM landing.rejected"
+        )
         quarantine(
             self._connection, f"{rejected} UNION ALL {unreadable}", manifest.entity,
             manifest.source, manifest.batch_id, self._job.paths, self._vault, self._job.now,
+        )  # fmt: skip
+
+    def _require_types(self, rows: int) -> None:
+        """Refuse a column that has become another type; a first landing has no type to keep to."""
+        if previous(self._job.ledger, self._source) is None:
+            return
+        allowed = self._job.retailer.entity(self._job.entity.entity).max_quarantined_share
+        rows += self._scalar(f"SELECT count(*) FROM {MALFORMED}")
+        require_types(self._connection, self._source, MALFORMED, "landing.rejected", allowed, rows)
+
+    def _keep_aside(self, manifest: Manifest) -> None:
+        """Keep values of new columns, but for rows of people who were erased."""
+        keep(
+            self._connection,
+            "SELECT * FROM landing.aside WHERE (_file, _row) IN (SELECT (_file, _row) "
+            "FROM landing.rows WHERE _id NOT IN (SELECT id FROM landing.excluded "
+            "WHERE why = 'suppressed') UNION ALL SELECT (_file, _row) FROM landing.rejected)",
+            manifest, self._columns.new, self._job.paths, self._job.now,
         )  # fmt: skip
 
     def _commit(self, manifest: Manifest) -> None:

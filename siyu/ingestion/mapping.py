@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
+from siyu.contracts import Contract
 from siyu.ingestion.errors import InputError
 from siyu.lake import literal
 from siyu.retailer import Retailer
@@ -75,6 +76,34 @@ def columns_named(mapping: MappingSql) -> frozenset[str]:
         for name in node["column_names"]
     )
     return frozenset(name.lower() for name in found)
+
+
+def columns_needed(mapping: MappingSql, entity: Contract) -> frozenset[str]:
+    """Column names, in lower case, that more than optional columns of the contract are made of.
+
+    Only what stands in the outermost SELECT's list can be told apart; whatever a condition, a join or
+    an inner query mentions is needed.
+    """
+    tree = _parsed(mapping.text)
+    node = tree["statements"][0]["node"]
+    optional = {column.name for column in entity.columns if not column.required}
+    optional -= {name for name in (entity.event_time, entity.version) if name}
+    listed = node.get("select_list") or []
+    spared = [item for item in listed if _output(item) in optional]
+    rest = {**node, "select_list": [item for item in listed if item not in spared]}
+    return frozenset(
+        str(name).lower()
+        for found in _nodes(rest)
+        if found.get("class") == "COLUMN_REF"
+        for name in found["column_names"]
+    )
+
+
+def _output(item: dict[str, Any]) -> str:
+    """What a SELECT item is called."""
+    if item.get("alias"):
+        return str(item["alias"])
+    return str(item["column_names"][-1]) if item.get("class") == "COLUMN_REF" else ""
 
 
 def _parsed(text: str) -> dict[str, Any]:

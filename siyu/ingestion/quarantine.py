@@ -32,6 +32,7 @@ SCHEMA = pa.schema(
         "rules": pa.list_(
             pa.struct({"rule": pa.string(), "column": pa.string(), "value": pa.string()})
         ),
+        "sealed_key": pa.binary(),
         "sealed": pa.binary(),
         "loaded_at": pa.timestamp("us"),
     }
@@ -52,7 +53,8 @@ def quarantine(
 
     Args:
         connection: Runs the query.
-        rejected: Query of ``_file, _row, rules, payload`` (JSON or a malformed record's text).
+        rejected: Query of ``_file, _row, rules, payload`` (JSON or a malformed record's text) and
+            ``key`` (of the row as one text; NULL where a part of it is missing).
         entity: Their entity.
         source: Their input.
         batch_id: Their batch.
@@ -68,6 +70,7 @@ def quarantine(
         for found in reader:
             rows = found.num_rows
             context = batch_id.encode()
+            keys = found.column("key").to_pylist()
             payloads = (str(text).encode() for text in found.column("payload").to_pylist())
             yield pa.record_batch(
                 [
@@ -77,6 +80,10 @@ def quarantine(
                     found.column("_file"),
                     found.column("_row"),
                     found.column("rules").cast(SCHEMA.field("rules").type),
+                    # A shifted record may have a phone number where its key should be.
+                    pa.array(
+                        [name and seal(key, name.encode(), context) for name in keys], pa.binary()
+                    ),
                     pa.array([seal(key, text, context) for text in payloads], pa.binary()),
                     pa.array([now.replace(tzinfo=None)] * rows, pa.timestamp("us")),
                 ],

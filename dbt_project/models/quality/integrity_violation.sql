@@ -104,19 +104,31 @@ compared as (
 ),
 
 landed as (
-    select latest.order_id, latest._source, latest._batch_id
+    select
+        latest.order_id,
+        latest._source,
+        latest._batch_id
     from ({{ latest_versions('orders') }}) as latest
     where latest.order_id in (select unequal.order_id from unequal)
 ),
 
 -- Orders of which there are lines and no header: few, so that lines are looked through once.
 headless as (
-    select lines.order_id from lines
-    where not exists (select 1 from header where header.order_id = lines.order_id)
+    select lines.order_id
+    from lines
+    where not exists (
+        select 1 from header
+        where header.order_id = lines.order_id
+    )
 )
 
 {%- for reference in integrity_references() %}
 {%- set named = 'referring.' ~ reference.column %}
+{%- set target = 'header' if reference.to == 'orders' else source('lake', reference.to) %}
+{%- set lacking = 'mentioning.order_id in (select headless.order_id from headless)'
+    if (reference.entity, reference.to) == ('order_lines', 'orders')
+    else 'not exists (select 1 from ' ~ target ~ ' as target where target.'
+    ~ contract_keys()[reference.to].key[0] ~ ' = mentioning.' ~ reference.column ~ ')' %}
 select
     '{{ reference.entity }}_{{ reference.column }}_known' as rule,
     '{{ reference.severity }}' as severity,
@@ -136,16 +148,8 @@ from (
         {%- if reference.where %}
         and mentioning.{{ reference.where }}
         {%- endif %}
-        {%- set target = 'header' if reference.to == 'orders' else source('lake', reference.to) %}
         and exists (select 1 from {{ target }})
-        {%- if reference.entity == 'order_lines' and reference.to == 'orders' %}
-        and mentioning.order_id in (select headless.order_id from headless)
-        {%- else %}
-        and not exists (
-            select 1 from {{ target }} as target
-            where target.{{ contract_keys()[reference.to].key[0] }} = mentioning.{{ reference.column }}
-        )
-        {%- endif %}
+        and {{ lacking }}
 ) as referring
 {%- if may_have_versions(reference.entity) %}
 where not exists (

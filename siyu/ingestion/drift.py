@@ -1,0 +1,388 @@
+"""Schema drift: how the columns of an input's files differ from what was known of them.
+
+A new column is kept aside, sealed, until it is declared or mapped; a missing one that only optional
+columns of the contract are made of is null; a missing one that anything else needs, or one whose
+type changed beyond what can be cast, stops the input. CSV and Parquet only: of JSON no other keys
+than the declared ones are read.
+
+What belongs here: comparing columns, and keeping new ones aside. What does not: faults of single
+rows (``rules``), or reading files (``readers``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from siyu.contracts import Contract
+from siyu.ingestion.connectors import SourceFile
+from siyu.ingestion.errors import InputError
+from siyu.ingestion.mapping import MappingSql, columns_named, columns_needed
+from siyu.ingestion.readers import columns_of
+from siyu.lake import Drift, Ledger, Manifest, commit, identifier, literal
+from siyu.paths import Paths
+from siyu.retailer import Input
+from siyu.vault import Vault, seal
+
+# Values of new columns are kept for so many rows of a batch: enough to see what they are.
+ROWS_KEPT = 100_000
+_VALUE_LENGTH = 1_000
+_ROWS_AT_ONCE = 50_000
+
+ASIDE = pa.schema(
+    {
+        "entity": pa.string(),
+        "source": pa.string(),
+        "batch_id": pa.string(),
+        "file": pa.string(),
+        "row": pa.int64(),
+        "columns": pa.list_(pa.string()),
+        "sealed": pa.binary(),
+        "loaded_at": pa.timestamp("us"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of the files of a landing.
+
+    Attributes:
+        seen: Every column of any of the files, with its type.
+        drift: How they differ from what was known.
+        absent: Columns that at least one file lacks, with the type that the mapping expects.
+    """
+
+    seen: Mapping[str, str] = field(default_factory=dict)
+    drift: tuple[Drift, ...] = ()
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def new(self) -> tuple[str, ...]:
+        """Columns to keep aside."""
+        return tuple(found.column for found in self.drift if found.change == "new")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The same for a person."""
+        said = {
+            "new": "column {column} ({found}) is new: kept aside; map it, or declare it in "
+            "retailer.yaml",
+            "missing": "column {column} is missing: null in every row it is missing from",
+            "retyped": "column {column} was {expected} and is {found}",
+        }
+        return tuple(said[found.change].format(**found.model_dump()) for found in self.drift)
+
+    def readable(self, source: Input) -> Input:
+        """The input without declared columns that a file lacks; ``complete`` brings them back."""
+        kept = {name: kind for name, kind in source.columns.items() if name not in self.absent}
+        return source.model_copy(update={"columns": kept}) if self.absent else source
+
+    def complete(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
+        """Give the view of an input the columns that files lack, null where they are absent."""
+        if not self.absent:
+            return
+        view, read = identifier(name), identifier(f"{name} as read")
+        found = {row[0].lower() for row in connection.execute(f"DESCRIBE {view}").fetchall()}
+        here = [column for column in self.absent if column.lower() in found]
+        gone = [column for column in self.absent if column.lower() not in found]
+        typed = [f"CAST({identifier(c)} AS {self.absent[c]}) AS {identifier(c)}" for c in here]
+        nulls = [f"CAST(NULL AS {self.absent[c]}) AS {identifier(c)}" for c in gone]
+        replaced = f" REPLACE ({', '.join(typed)})" if typed else ""
+        connection.execute(f"ALTER VIEW {view} RENAME TO {read}")
+        connection.execute(
+            f"CREATE OR REPLACE TEMP VIEW {view} AS SELECT {', '.join((f'*{replaced}', *nulls))} "
+            f"FROM {read}"
+        )
+
+
+def compare(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    source: Input,
+    files: Sequence[SourceFile],
+    mapping: MappingSql,
+    entity: Contract,
+    ledger: Ledger,
+) -> Columns:
+    """Columns of an input's files beside what was declared and what the last batch had.
+
+    Args:
+        connection: Reads the files' headers.
+        name: The input.
+        source: Its settings.
+        files: What is to land.
+        mapping: What is made of it.
+        entity: Its contract, which says what is optional.
+        ledger: Batches that landed before.
+
+    Raises:
+        InputError: a column that is needed is missing, or cannot be cast any more; names file,
+            column, what was expected and found, and what to do.
+    """
+    if source.format not in ("csv", "parquet"):
+        return Columns()
+    by_file = {file: _columns(connection, name, source, file) for file in files}
+    by_file = {file: columns for file, columns in by_file.items() if columns}
+    seen = {column: kind for columns in by_file.values() for column, kind in columns.items()}
+    before = previous(ledger, name)
+    known = before.columns if before else {}
+    mentioned = columns_named(mapping)
+    expected = {c: kind for c, kind in known.items() if c.lower() in mentioned}
+    expected = {**expected, **source.columns}
+    absent = _absent(name, by_file, expected, columns_needed(mapping, entity))
+    drift = [
+        *(_new(seen, source, before, mentioned) if before else ()),
+        *(Drift(column=c, change="missing", expected=kind) for c, kind in absent.items()),
+    ]
+    for column, kind in seen.items():
+        if column in known and known[column] != kind:
+            declared = source.columns.get(column)
+            _require_castable(connection, name, column, declared or known[column], by_file)
+            drift.append(Drift(column=column, change="retyped", expected=known[column], found=kind))
+    return Columns(seen, tuple(drift), absent)
+
+
+def previous(ledger: Ledger, source: str) -> Manifest | None:
+    """The last batch in force of an input that says which columns it had."""
+    found = (m for m in reversed(ledger.active) if m.source == source and m.columns)
+    return next(found, None)
+
+
+def _columns(
+    connection: duckdb.DuckDBPyConnection, name: str, source: Input, file: SourceFile
+) -> dict[str, str]:
+    """Columns of one file; none where it cannot be read, which binding it says better."""
+    try:
+        return columns_of(connection, name, source.model_copy(update={"columns": {}}), [file])
+    except InputError:
+        return {}
+
+
+def _new(
+    seen: Mapping[str, str], source: Input, before: Manifest, mentioned: frozenset[str]
+) -> Iterator[Drift]:
+    """Columns that no earlier batch had; one stays new until it is declared or mapped."""
+    aside = {found.column for found in before.drift if found.change == "new"}
+    known = {column.lower() for column in (*before.columns, *source.columns) if column not in aside}
+    known |= {column.lower() for column in source.columns} | mentioned
+    for column, kind in seen.items():
+        if column.lower() not in known:
+            yield Drift(column=column, change="new", found=kind)
+
+
+def _absent(
+    name: str,
+    by_file: Mapping[SourceFile, Mapping[str, str]],
+    expected: Mapping[str, str],
+    needed: frozenset[str],
+) -> dict[str, str]:
+    """Expected columns that some file lacks.
+
+    Raises:
+        InputError: one of them is needed.
+    """
+    absent: dict[str, str] = {}
+    for file, columns in by_file.items():
+        folded = {column.lower() for column in columns}
+        lacking = {c: kind for c, kind in expected.items() if c.lower() not in folded}
+        required = [f"{c} ({kind})" for c, kind in lacking.items() if c.lower() in needed]
+        if required:
+            raise InputError(
+                f"input {name}: {file.name} lacks the column {', '.join(required)} that the "
+                f"mapping needs; expected {', '.join(expected)}, but it has {', '.join(columns)}; "
+                "deliver the file again with it, or change the mapping and the input's columns"
+            )
+        absent |= lacking
+    return absent
+
+
+def _require_castable(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    column: str,
+    expected: str,
+    by_file: Mapping[SourceFile, Mapping[str, str]],
+) -> None:
+    """Refuse a Parquet column whose values are of another kind than the type that is expected.
+
+    Raises:
+        InputError: some value does not cast.
+    """
+    for file, columns in by_file.items():
+        kind = columns.get(column, expected)
+        if _family(kind) == _family(expected):
+            continue
+        row = connection.execute(
+            f"SELECT count(*) FROM read_parquet([{literal(file.url)}]) "
+            f"WHERE {identifier(column)} IS NOT NULL "
+            f"AND TRY_CAST({identifier(column)} AS {expected}) IS NULL"
+        ).fetchone()
+        if row and row[0]:
+            raise InputError(
+                f"input {name}: {file.name}: column {column}: expected {expected}, found {kind}, "
+                f"and {row[0]} values do not cast; deliver the file as before, or declare the new "
+                "type in the input's columns and map it"
+            )
+
+
+def _family(kind: str) -> str:
+    """Types that differ in width only are of one family."""
+    if re.match(r"U?(TINY|SMALL|BIG|HUGE)?INT|DECIMAL|FLOAT|DOUBLE|REAL", kind.upper()):
+        return "number"
+    return re.split(r"[ (]", kind.upper())[0]
+
+
+def require_types(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    malformed: str,
+    rejected: str,
+    allowed: float,
+    rows: int,
+) -> None:
+    """Refuse files in which a column has become another type: too many of its values do not fit.
+
+    Args:
+        connection: Has the two tables.
+        name: The input.
+        malformed: Table of records that do not fit their declared types.
+        rejected: Table of rows that break rules.
+        allowed: Largest share of rows whose value may not fit, 0 to 1.
+        rows: Rows that the mapping made.
+
+    Raises:
+        InputError: names the file, the column and how many rows.
+    """
+    found = connection.execute(
+        f'SELECT "column", count(*), min(_file) FROM (SELECT "column", _file FROM {malformed} '
+        'WHERE "column" IS NOT NULL UNION ALL SELECT broken."column", _file FROM ('
+        f"SELECT _file, unnest(_rules) AS broken FROM {rejected}) WHERE broken.rule = 'type') "
+        "GROUP BY 1 ORDER BY 2 DESC LIMIT 1"
+    ).fetchone()
+    if found is None:
+        return
+    column, misfits, file = found
+    # A handful are typing errors, which quarantine holds.
+    if misfits > max(allowed * rows, FEW_MISFITS):
+        raise InputError(
+            f"input {name}: {file}: column {column} has become another type: expected the declared "
+            f"one, found {misfits} of {rows} values that do not fit it (allowed: {allowed:.2%}); "
+            "deliver the file as before, or change the mapping or the declared type"
+        )
+
+
+FEW_MISFITS = 20
+
+
+def gather(connection: duckdb.DuckDBPyConnection, name: str, new: Sequence[str]) -> None:
+    """Make the table ``landing.aside``: file, record and values of new columns, as JSON.
+
+    Args:
+        connection: Has the view of the input.
+        name: The input.
+        new: Its new columns.
+    """
+    values = ", ".join(
+        f"{literal(column)}: left(CAST({identifier(column)} AS VARCHAR), {_VALUE_LENGTH})"
+        for column in new
+    )
+    given = " OR ".join(f"{identifier(column)} IS NOT NULL" for column in new)
+    connection.execute(
+        f"CREATE OR REPLACE TABLE landing.aside AS SELECT _file, _row, to_json({{{values}}})::VARCHAR "
+        f"AS payload FROM {identifier(name)} WHERE {given} LIMIT {ROWS_KEPT}"
+    )
+
+
+def keep(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    manifest: Manifest,
+    columns: Sequence[str],
+    paths: Paths,
+    now: datetime,
+) -> None:
+    """Write values of new columns, sealed, in place of any that an earlier try left.
+
+    Args:
+        connection: Runs the query.
+        query: Of ``_file, _row, payload``.
+        manifest: The batch.
+        columns: The new columns.
+        paths: Where they are kept.
+        now: When.
+    """
+    batch_id = manifest.batch_id
+    key = Vault.of(paths).new_batch_key(batch_id, now)
+
+    def sealed() -> Iterator[pa.RecordBatch]:
+        for found in connection.execute(query).to_arrow_reader(_ROWS_AT_ONCE):
+            rows = found.num_rows
+            texts = (str(text).encode() for text in found.column("payload").to_pylist())
+            context = _context(batch_id)
+            yield pa.record_batch(
+                [
+                    pa.array([manifest.entity] * rows),
+                    pa.array([manifest.source] * rows),
+                    pa.array([batch_id] * rows),
+                    found.column("_file"),
+                    found.column("_row"),
+                    pa.array([list(columns)] * rows, pa.list_(pa.string())),
+                    pa.array([seal(key, text, context) for text in texts], pa.binary()),
+                    pa.array([now.replace(tzinfo=None)] * rows, pa.timestamp("us")),
+                ],
+                schema=ASIDE,
+            )
+
+    commit(
+        paths.root / "aside",
+        pa.RecordBatchReader.from_batches(ASIDE, sealed()),
+        None,
+        partition_by=("entity", "source"),
+        replacing=f"entity = {literal(manifest.entity)} AND source = {literal(manifest.source)} "
+        f"AND batch_id = {literal(batch_id)}",
+    )
+
+
+def open_aside(paths: Paths, batch_id: str) -> list[dict[str, Any]]:
+    """What was kept aside of a batch, in clear, for a person who may see it.
+
+    Returns:
+        ``file``, ``row`` and the new columns' values.
+
+    Raises:
+        VaultError: the wrapping key is not the one they were sealed under.
+    """
+    from deltalake import DeltaTable
+
+    from siyu.lake import active_files
+    from siyu.vault import unseal
+
+    folder = paths.root / "aside"
+    files = active_files(DeltaTable(str(folder))) if DeltaTable.is_deltatable(str(folder)) else []
+    if not files:
+        return []
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            "SELECT file, row, sealed FROM read_parquet($files) WHERE batch_id = $batch "
+            "ORDER BY file, row",
+            {"files": files, "batch": batch_id},
+        ).fetchall()
+    if not rows:
+        return []
+    key = Vault.of(paths).batch_key(batch_id)
+    return [
+        {"file": file, "row": row, **json.loads(unseal(key, sealed, _context(batch_id)))}
+        for file, row, sealed in rows
+    ]
+
+
+def _context(batch_id: str) -> bytes:
+    return f"aside/{batch_id}".encode()

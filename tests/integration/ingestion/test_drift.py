@@ -1,0 +1,167 @@
+"""Columns that come, go or change their type: kept aside, null, or a stop that says what to do."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from made_up_shop import NOW, Shop, make_shop
+
+from siyu.ingestion import LandingError
+from siyu.ingestion.drift import open_aside
+from siyu.lake import Drift
+from siyu.quality import schema_drift
+
+STORES = "SELECT id AS store_id, name, city, _file, _row FROM till"
+PHONE = "13926471580"
+
+
+@pytest.fixture
+def till(tmp_path: Path) -> Shop:
+    """A shop that has landed one file of stores."""
+    shop = make_shop(tmp_path)
+    shop.input("till", format="csv", location="till/*.csv")
+    shop.mapping("stores", STORES)
+    shop.write("till/1.csv", "id,name,city,spare\ns1,One,Suzhou,x\n")
+    shop.landed("stores")
+    return shop
+
+
+def test_a_new_column_is_reported_and_kept_aside_sealed(till: Shop) -> None:
+    till.write("till/2.csv", f"id,name,city,spare,manager\ns2,Two,Wuxi,y,{PHONE}\ns3,C,Wuxi,y,\n")
+
+    (report,) = till.land("stores", NOW + timedelta(days=1))
+
+    assert report.manifest is not None
+    assert report.manifest.accepted == 2
+    assert report.manifest.drift == (Drift(column="manager", change="new", found="VARCHAR"),)
+    assert any("column manager (VARCHAR) is new" in warning for warning in report.warnings)
+    assert open_aside(till.paths, report.manifest.batch_id) == [
+        {"file": "2.csv", "row": 1, "manager": PHONE}
+    ]
+    written = b"".join(f.read_bytes() for f in till.paths.root.rglob("*") if f.is_file())
+    assert PHONE.encode() not in written
+
+
+def test_a_new_column_stays_new_until_it_is_declared_or_mapped(till: Shop) -> None:
+    for day, name in enumerate(("2", "3"), start=1):
+        till.write(f"till/{name}.csv", f"id,name,city,spare,size\ns{name},N,Wuxi,y,{day}\n")
+        manifest = till.landed("stores", NOW + timedelta(days=day))
+        assert [found.column for found in manifest.drift] == ["size"]
+
+    till.mapping("stores", STORES.replace("id AS store_id", "id AS store_id, size AS type"))
+    till.write("till/1.csv", "id,name,city,spare,size\ns1,One,Suzhou,x,store\n")
+    manifest = till.landed("stores", NOW + timedelta(days=9))
+    assert manifest.drift == ()
+
+
+def test_drift_is_listed_with_its_batch(till: Shop) -> None:
+    till.write("till/2.csv", "id,city,spare,size\ns2,Wuxi,y,1\n")
+    manifest = till.landed("stores", NOW + timedelta(days=1))
+
+    found = schema_drift(till.paths).to_pylist()
+
+    assert [(row["batch_id"], row["column"], row["change"], row["expected"]) for row in found] == [
+        (manifest.batch_id, "size", "new", ""),
+        (manifest.batch_id, "name", "missing", "VARCHAR"),
+    ]
+
+
+def test_a_missing_column_that_nothing_required_is_made_of_is_null_and_reported(till: Shop) -> None:
+    till.write("till/2.csv", "id,name\ns2,Two\n")
+
+    (report,) = till.land("stores", NOW + timedelta(days=1))
+
+    assert report.warnings == ("column city is missing: null in every row it is missing from",)
+    assert till.rows("stores", "store_id, name, city") == [
+        ("s1", "One", "Suzhou"), ("s2", "Two", None),
+    ]  # fmt: skip
+
+
+def test_a_column_missing_from_one_of_two_files_is_null_there(till: Shop) -> None:
+    till.write("till/2.csv", "id,name\ns2,Two\n")
+    till.write("till/3.csv", "id,name,city\ns3,Three,Wuxi\n")
+    till.landed("stores", NOW + timedelta(days=1))
+
+    assert till.rows("stores", "store_id, city") == [("s1", "Suzhou"), ("s2", None), ("s3", "Wuxi")]
+
+
+def test_a_declared_optional_column_may_be_missing_too(tmp_path: Path) -> None:
+    shop = make_shop(tmp_path)
+    shop.input("till", format="csv", location="till/*.csv",
+               columns={"id": "VARCHAR", "opened": "DATE"})  # fmt: skip
+    shop.mapping("stores", "SELECT id AS store_id, opened AS opened_on, _file, _row FROM till")
+    shop.write("till/1.csv", "id\ns1\n")
+
+    (report,) = shop.land("stores")
+
+    assert report.warnings == ("column opened is missing: null in every row it is missing from",)
+    assert shop.rows("stores", "store_id, opened_on") == [("s1", None)]
+
+
+def test_a_missing_required_column_stops_its_input_and_says_what_to_do(till: Shop) -> None:
+    till.input("mall", format="csv", location="mall.csv")
+    till.write("mall.csv", "code\nm1\n")
+    till.mapping("stores", "WITH shops AS (SELECT id, _file, _row FROM till UNION ALL "
+                           "SELECT code, _file, _row FROM mall) "
+                           "SELECT id AS store_id, _file, _row FROM shops")  # fmt: skip
+    till.write("till/2.csv", "ident,name\ns2,Two\n")
+
+    with pytest.raises(LandingError) as caught:
+        till.land("stores", NOW + timedelta(days=1))
+
+    assert list(caught.value.errors) == ["till"], str(caught.value)
+    said = str(caught.value.errors["till"])
+    assert "2.csv lacks the column id (VARCHAR)" in said
+    assert "expected id" in said
+    assert "it has ident, name" in said
+    assert "deliver the file again" in said
+    assert [report.source for report in caught.value.reports] == ["mall"]
+
+
+def test_a_column_that_became_text_stops_its_input(tmp_path: Path) -> None:
+    shop = make_shop(tmp_path)
+    shop.input("till", format="csv", location="till/*.csv", columns={"opened": "DATE"})
+    shop.mapping("stores", "SELECT id AS store_id, opened AS opened_on, _file, _row FROM till")
+    rows = "\n".join(f"s{n},2025-01-0{n % 9 + 1}" for n in range(100))
+    shop.write("till/1.csv", f"id,opened\n{rows}\n")
+    shop.landed("stores")
+    shop.write("till/2.csv", "id,opened\n" + "\n".join(f"t{n},{PHONE}" for n in range(100)) + "\n")
+
+    with pytest.raises(LandingError) as caught:
+        shop.land("stores", NOW + timedelta(days=1))
+
+    said = str(caught.value)
+    assert "till: 2.csv: column opened has become another type" in said
+    assert "100 of 100" in said
+    assert PHONE not in said
+    assert len(shop.rows("stores")) == 100
+
+
+def test_parquet_of_another_type_stops_its_input_unless_it_casts(tmp_path: Path) -> None:
+    shop = make_shop(tmp_path)
+    shop.input("till", format="parquet", location="till/*.parquet")
+    shop.mapping("stores", "SELECT id AS store_id, opened AS opened_on, _file, _row FROM till")
+
+    def deliver(name: str, opened: str) -> None:
+        file = shop.write(f"till/{name}.parquet", b"")
+        duckdb.sql(f"COPY (SELECT '{name}' AS id, {opened} AS opened) TO '{file}' (FORMAT parquet)")
+
+    deliver("1", "DATE '2025-01-01'")
+    shop.landed("stores")
+    deliver("2", "'2025-01-02'")
+    manifest = shop.landed("stores", NOW + timedelta(days=1))
+    assert manifest.drift == (
+        Drift(column="opened", change="retyped", expected="DATE", found="VARCHAR"),
+    )
+    deliver("3", "DATE '2025-01-03'")
+    shop.landed("stores", NOW + timedelta(days=2))
+    deliver("4", f"'{PHONE}'")
+    with pytest.raises(LandingError) as caught:
+        shop.land("stores", NOW + timedelta(days=3))
+
+    said = str(caught.value)
+    assert "4.parquet: column opened: expected DATE, found VARCHAR" in said
+    assert PHONE not in said
