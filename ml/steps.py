@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from ml.candidates import Metrics, fit_candidates
-from ml.catalog import FEATURES_TABLE
+from ml.catalog import FEATURES_TABLE, LABELS_TABLE
 from ml.dataset import Dataset, Floats, drop_unknown, read_features, read_training
 from ml.evaluation import Difference
 from ml.promotion import MAX_ECE, decide
@@ -88,7 +88,8 @@ def training_due(
     """Whether to train, and why.
 
     Training is due when the task was never trained, its settings have changed, the last training
-    was killed before its model came into use, or the last training, promoted or not, is
+    was killed before its model came into use, the warehouse has lost the days that it learned from
+    (scores are judged by the labels of those days too), or the last training, promoted or not, is
     ``retrain_every_days`` old by ``as_of``.
     """
     found = task_of(retailer, task)
@@ -107,9 +108,21 @@ def training_due(
     won = newest.tags.get("promoted") == "true"
     if won and challenger is not None and challenger.version == newest.version:
         return True, "the last training was killed before its model came into use"
+    last = snapshot_dates(found.settings, as_of_of(newest), retailer.history_from)
+    if not set(last.dates) <= _days_held(Warehouse.of(settings)):
+        return True, "the warehouse, made anew, lacks days that the last training learned from"
     age = (as_of - as_of_of(newest)).days
     every = found.settings.retrain_every_days
     return age >= every, f"last trained as of {as_of_of(newest)}; due every {every} days"
+
+
+def _days_held(warehouse: Warehouse) -> set[date]:
+    """As-of days for which there are labels."""
+    if not warehouse.exists(LABELS_TABLE):
+        return set()
+    return set(
+        warehouse.read(f"SELECT DISTINCT as_of_date FROM {LABELS_TABLE}")["as_of_date"].to_pylist()
+    )
 
 
 def train(

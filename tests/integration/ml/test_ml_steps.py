@@ -209,6 +209,18 @@ def test_a_training_killed_before_its_model_came_into_use_is_due_again(
     assert not training_due(there, here, "repurchase", AS_OF)[0]
 
 
+def test_training_is_due_where_the_warehouse_was_lost_until_its_days_are_there_again(
+    home, trained, tmp_path: Path
+) -> None:
+    shutil.copytree(home / "mlflow", tmp_path / "mlflow")
+    there, here = settings(tmp_path), retailer(tmp_path)
+    due, reason = training_due(there, here, "repurchase", AS_OF)
+    assert due
+    assert "lacks days that the last training learned from" in reason
+    fill(Warehouse.of(there))
+    assert not training_due(there, here, "repurchase", AS_OF)[0]
+
+
 def test_a_champion_of_another_horizon_does_not_score(home, trained) -> None:
     longer = retailer(home, repurchase=TASK.model_copy(update={"horizon_days": 45}))
     outcome = score(settings(home), longer, "repurchase", days()[0], "run-1")
