@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 from expectations.rules import Suite
 from expectations.suites.features import FEATURES, features_suite
+from expectations.suites.integrity import INTEGRITY, integrity_suite
 from expectations.suites.lake import lake_suite
 from expectations.suites.scores import SCORES, scores_suite
 from expectations.suites.unified import TABLES, unified_suite
@@ -47,6 +48,8 @@ def suite_for(table: str, retailer: Retailer, as_of: date | None = None) -> Suit
         return unified_suite(name, retailer)
     if table in FEATURES:
         return features_suite(table, retailer, as_of)
+    if table == INTEGRITY:
+        return integrity_suite(retailer)
     if table == SCORES:
         return scores_suite(retailer, as_of)
     return None

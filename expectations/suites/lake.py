@@ -8,6 +8,7 @@ wrote it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from expectations.rules import (
@@ -24,7 +25,13 @@ from expectations.rules import (
     row_count,
 )
 from siyu.contracts import Column, Contract
+from siyu.ops import Severity
 from siyu.retailer import Retailer
+
+# A day with fewer rows than this on such a weekday says nothing by being thin.
+_FEW_ROWS = 10
+_WEEKS = 8
+_WEEKS_NEEDED = 4
 
 # Clocks of source systems run ahead, and a day's file may be stamped at its end.
 _FUTURE = "INTERVAL 1 DAY"
@@ -103,6 +110,15 @@ def _manifest_rules(contract: Contract, retailer: Retailer) -> Iterator[Rule]:
         f"(SELECT sum(quarantined) / sum(rows_in) {batches})",
         most=share,
     )
+    for source in _inputs(contract, retailer):
+        yield measured(
+            f"{source}_quarantined_share",
+            f"at most {share:.2%} of the rows that came in from {source} are quarantined",
+            f"(SELECT coalesce(sum(quarantined) / sum(rows_in), 0) {batches}"
+            f" AND source = {literal(source)})",
+            most=share,
+        )
+        yield from _volume_rules(contract, retailer, source)
     yield measured(
         "batches_account",
         "in every batch, rows in are accepted, duplicate, quarantined or suppressed",
@@ -126,3 +142,56 @@ def _manifest_rules(contract: Contract, retailer: Retailer) -> Iterator[Rule]:
             " GROUP BY source HAVING count(complete_through) = 0))",
             most=0,
         )
+
+
+def _inputs(contract: Contract, retailer: Retailer) -> list[str]:
+    """Inputs that the entity's mapping mentions; one that brings nothing breaks no rule."""
+    text = retailer.mappings[contract.entity].read_text("utf-8")
+    words = set(re.findall(r"\w+", text.lower()))
+    return [name for name, s in retailer.inputs.items() if name in words and not s.lookup]
+
+
+def _volume_rules(contract: Contract, retailer: Retailer, source: str) -> Iterator[Rule]:
+    """The last complete day has about as many rows as that weekday had before.
+
+    Only inputs that a refresh waits for have rows day by day; a closed data set has no next day.
+    """
+    flows = any(s.required for s in retailer.inputs.values())
+    waited_for = (
+        retailer.inputs[source].required if flows else contract.entity in ("orders", "order_lines")
+    )
+    if contract.event_time is None or retailer.history_to is not None or not waited_for:
+        return
+    usual = _share_of_usual(contract, retailer, source)
+    levels: tuple[tuple[str, Severity, float], ...] = (
+        ("volume_usual", "WARN", 0.5),
+        ("volume_kept", "ERROR", 0.2),
+    )
+    for level, severity, default in levels:
+        least = retailer.gates.get(f"min_{level}", default)
+        yield measured(
+            f"{source}_{level}",
+            f"the last complete day of {source} has at least {least:.0%} of the rows that are usual "
+            f"on its weekday (median of the last {_WEEKS})",
+            usual,
+            least=least,
+            severity=severity,
+        )
+
+
+def _share_of_usual(contract: Contract, retailer: Retailer, source: str) -> str:
+    """SQL of the last complete day's rows over the usual ones; 1 where nothing is usual yet."""
+    said = retailer.inputs[source].complete_through
+    day = f"DATE '{said}'" if said else "max(complete_through)"
+    rows = f"(SELECT _event_date FROM lake.{contract.entity} WHERE _source = {literal(source)})"
+    return (
+        "(SELECT coalesce(CASE WHEN count(*) >= "
+        f"{_WEEKS_NEEDED} AND median(n) >= {_FEW_ROWS} THEN any_value(newest) / median(n) END, 1) "
+        "FROM (SELECT week, count(happened._event_date) AS n, any_value((SELECT count(*) FROM "
+        f"{rows} AS today WHERE today._event_date = day)) AS newest FROM ("
+        f"SELECT day, CAST(week AS INTEGER) AS week FROM (SELECT {day} AS day FROM lake.batch "
+        f"WHERE entity = {literal(contract.entity)} AND source = {literal(source)}), "
+        f"range(1, {_WEEKS + 1}) AS weeks(week)) AS weekday "
+        f"LEFT JOIN {rows} AS happened ON happened._event_date = day - 7 * week "
+        f"WHERE day - 7 * week >= (SELECT min(_event_date) FROM {rows} AS ever) GROUP BY week))"
+    )

@@ -45,7 +45,7 @@ def sample_retailer(folder: Path, lacking: tuple[str, ...] = ()) -> Retailer:
     """A retailer that supplies every entity but those it lacks."""
     for name in contracts():
         if name not in lacking:
-            (folder / f"{name}.sql").touch()
+            (folder / f"{name}.sql").write_text("SELECT * FROM feed")
     return Retailer.model_validate({**_SETTINGS, "folder": folder})
 
 
@@ -228,6 +228,13 @@ def _batch(assignment: str) -> Break:
     ]
 
 
+# Fifteen rows on each of the four weekdays before, none on the last complete day.
+_THIN = _run(
+    "UPDATE {table} SET _source = 'feed',"
+    " _event_date = DATE '2024-06-30' - 7 * CAST(1 + rowid % 4 AS INTEGER)"
+)
+
+
 def _no_row_for(task: str) -> Break:
     return _run(f"UPDATE {{table}} SET task = 'none' WHERE task = '{task}'")
 
@@ -246,6 +253,9 @@ _EVERYWHERE: Mapping[str, Break] = {
     "_namespaced": _by_column("{column} = 'stranger:1'"),
     "event_in_history": _set("_event_date = DATE '2023-12-31'"),
     "quarantined_share": _batch("quarantined = 500, accepted = 490"),
+    "_quarantined_share": _batch("quarantined = 500, accepted = 490"),
+    "_volume_usual": _THIN,
+    "_volume_kept": _THIN,
     "batches_account": _batch("accepted = accepted + 1"),
     "complete_through_said": _run("UPDATE lake.batch SET complete_through = NULL"),
     "resolution_said": _set("is_resolved = false, customer_id = 'c-1'"),
