@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 Ints = NDArray[np.int64]
 
@@ -61,6 +59,10 @@ def cluster(namespace: Ints, a: Ints, b: Ints, order: Ints, caps: Caps) -> Clust
     nodes = len(namespace)
     if nodes == 0:
         return Clusters(np.empty(0, np.int64), np.empty(0, np.int64))
+    # Imported here: definitions load this module, and few runs resolve.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     ones = np.ones(len(a), dtype=np.int8)
     _, found = connected_components(coo_array((ones, (a, b)), shape=(nodes, nodes)), directed=False)
     label = found.astype(np.int64)
