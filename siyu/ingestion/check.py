@@ -257,7 +257,7 @@ def _bind(connection: duckdb.DuckDBPyConnection, job: Job, source: str) -> None:
         if name == source or (name in job.mapping.lookups and files):
             bind_files(connection, name, settings, files, _SAMPLED_RECORDS)
         else:
-            bind_empty(connection, name, settings, files)
+            bind_empty(connection, name, settings, files, columns_named(job.mapping))
 
 
 def _broken(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[dict[str, int], str]]:

@@ -26,6 +26,11 @@ _ABOUT_NAMES = (
 )
 
 
+# What the engine raises in the middle of its work. Its messages quote the data, at times only half
+# of a character, and then cannot even be made.
+BROKEN_OFF = (duckdb.Error, UnicodeDecodeError)
+
+
 class InputError(Exception):
     """One input cannot land; names the file or SQL, what was expected and found, what to do."""
 
@@ -53,7 +58,7 @@ class LandingError(Exception):
         )
 
 
-def explained(error: duckdb.Error) -> str:
+def explained(error: Exception) -> str:
     """An engine's error without any value of the data.
 
     Conversion errors quote the value that could not be converted, which may be a phone number, so

@@ -33,9 +33,17 @@ from siyu.config import Settings
 from siyu.contracts import Contract, LakeColumn, contract
 from siyu.ingestion.connectors import CONNECTORS, Found, SourceFile
 from siyu.ingestion.drift import Columns, compare, gather, keep, previous, require_types
-from siyu.ingestion.errors import AccountingError, InputError, LandingError, explained, uncommitted
+from siyu.ingestion.errors import (
+    BROKEN_OFF,
+    AccountingError,
+    InputError,
+    LandingError,
+    explained,
+    uncommitted,
+)
 from siyu.ingestion.mapping import (
     MappingSql,
+    columns_named,
     create_macros,
     dumps,
     load_mapping,
@@ -49,6 +57,7 @@ from siyu.ingestion.readers import (
     bind_files,
     create_malformed,
     drop_raw,
+    named,
     require_readable,
 )
 from siyu.ingestion.rules import MALFORMED_RECORD, cast, given, is_broken, row_rules, violations
@@ -223,7 +232,7 @@ def land_entity(
             reports.append(_land_input(job, source))
         except InputError as error:
             errors[source] = error
-        except duckdb.Error as error:
+        except BROKEN_OFF as error:
             errors[source] = InputError(
                 f"the engine gave up: {explained(error)}; see that disk and memory suffice"
             )
@@ -280,7 +289,7 @@ def _landed(job: Job, source: str) -> LandingReport:
         landing = _Landing(connection, job, source, plan)
         try:
             manifest = landing.run()
-        except (InputError, duckdb.Error):
+        except (InputError, *BROKEN_OFF):
             # What is read late may break late: then the file is to blame, not the mapping.
             require_readable(source, job.retailer.inputs[source], plan.files)
             raise
@@ -373,7 +382,8 @@ def judged(
         described = connection.execute(f"DESCRIBE {job.mapping.text}").fetchall()
     except duckdb.Error as error:
         raise InputError(
-            f"{job.mapping.file}: {explained(error)}; mend the SQL, or the columns of its inputs"
+            f"{job.mapping.file}: {explained(error)}; mend the SQL, the columns of its inputs, or "
+            f"the files of {source}: {named(job.found[source].files)}"
         ) from None
     mapped = {str(row[0]): str(row[1]) for row in described}
     numbered = retailer.entity(entity.entity).line_no == "occurrence"
@@ -403,10 +413,12 @@ def converting(job: Job, source: str) -> Iterator[None]:
         duckdb.ConversionException,
         duckdb.InvalidInputException,
         duckdb.OutOfRangeException,
+        UnicodeDecodeError,
     ) as error:
         raise InputError(
             f"{job.mapping.file} over {source}: {explained(error)}: a value does not convert; "
-            "use TRY_CAST, or leave the conversion to the contract, which quarantines the row"
+            "use TRY_CAST, or leave the conversion to the contract, which quarantines the row; it is "
+            f"in one of {named(job.found[source].files)}"
         ) from None
 
 
@@ -545,10 +557,9 @@ class _Landing:
             bind_files(connection, name, job.retailer.inputs[name], files)
             if self._scalar(f"SELECT count(*) FROM {MALFORMED}"):
                 raise InputError(f"lookup {name}: has records that cannot be read; mend its file")
-        for name in job.mapping.inputs:
-            settings = job.retailer.inputs[name]
-            if name != self._source:
-                bind_empty(connection, name, settings, job.found[name].files)
+        others = [name for name in job.mapping.inputs if name != self._source]
+        for name in others:
+            self._bind_empty(name, job.found[name].files)
         settings, files = job.retailer.inputs[self._source], self._plan.files
         self._columns = compare(
             connection, self._source, settings, files, job.mapping, job.entity, job.ledger
@@ -557,7 +568,23 @@ class _Landing:
         self._columns.complete(connection, self._source)
         if self._columns.new:
             gather(connection, self._source, self._columns.new)
+        if others and not self._maps():
+            # Another input's files may lack what the mapping needs of them; that stops them only.
+            for name in others:
+                self._bind_empty(name, ())
         return bound
+
+    def _bind_empty(self, name: str, files: Sequence[SourceFile]) -> None:
+        settings, mentioned = self._job.retailer.inputs[name], columns_named(self._job.mapping)
+        bind_empty(self._connection, name, settings, files, mentioned)
+
+    def _maps(self) -> bool:
+        """Whether the mapping finds all its columns."""
+        try:
+            self._connection.execute(f"DESCRIBE {self._job.mapping.text}")
+        except duckdb.BinderException:
+            return False
+        return True
 
     def _stage(self) -> int:
         """Run the mapping once: accepted rows to a file in the lake's shape, others apart.

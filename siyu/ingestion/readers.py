@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from siyu.ingestion.connectors import SourceFile
-from siyu.ingestion.errors import InputError, explained
+from siyu.ingestion.errors import BROKEN_OFF, InputError, explained
 from siyu.ingestion.texts import (
     AUTO,
     UNREADABLE,
@@ -125,10 +125,10 @@ def bind_files(
         texts, found = _read(connection, name, source, texts, read, limit)
         records = _bind_records(connection, name, source, texts, found)
         return Bound(records, tuple(text.note for text in texts if text.note))
-    except duckdb.Error as error:
+    except BROKEN_OFF as error:
         require_readable(name, source, files)
         raise InputError(
-            f"input {name}: cannot read {_named(files)} as "
+            f"input {name}: cannot read {named(files)} as "
             f"{source.format}: {explained(error)}; check format, options and columns of the input "
             "in retailer.yaml, or mend the file"
         ) from None
@@ -214,25 +214,33 @@ def drop_raw(connection: duckdb.DuckDBPyConnection, name: str) -> None:
 
 
 def bind_empty(
-    connection: duckdb.DuckDBPyConnection, name: str, source: Input, files: Sequence[SourceFile]
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    source: Input,
+    files: Sequence[SourceFile],
+    mentioned: Iterable[str],
 ) -> None:
     """Make the view of an input with its columns and no row.
 
-    Files that cannot be read are passed over while others show the columns: they are no reason to
-    keep another input from landing.
+    That its files are missing or broken is no reason to keep another input from landing, so it then
+    has the columns that readable files show, or else those that the mapping mentions.
 
-    Raises:
-        InputError: the columns cannot be known.
+    Args:
+        connection: Gets the view.
+        name: The input, and the view.
+        source: Its settings.
+        files: Show its columns.
+        mentioned: Every column that the mapping mentions, of whichever input.
     """
+    types: dict[str, str] = {}
     try:
         types = columns_of(connection, name, source, files)
     except InputError:
-        types = {}
         for file in files:
             with suppress(InputError):
                 types |= columns_of(connection, name, source, [file])
-        if not types:
-            raise
+    # Without a type, a column goes with whatever the mapping does to it.
+    types = types or {column: '"NULL"' for column in sorted(mentioned) if column not in _ADDED}
     columns = ", ".join(
         f"CAST(NULL AS {kind}) AS {identifier(column)}"
         for column, kind in (*types.items(), ("_file", "VARCHAR"), ("_row", "BIGINT"))
@@ -283,7 +291,7 @@ def _columns_found(
     except duckdb.Error as error:
         require_readable(name, source, files)
         raise InputError(
-            f"input {name}: cannot read {_named(files)} as parquet: {explained(error)}"
+            f"input {name}: cannot read {named(files)} as parquet: {explained(error)}"
         ) from None
     return {row[0]: row[1] for row in described}
 
@@ -292,7 +300,8 @@ def _raw(name: str) -> str:
     return f"{SCHEMA}.raw_{name}"
 
 
-def _named(files: Sequence[SourceFile]) -> str:
+def named(files: Sequence[SourceFile]) -> str:
+    """The names of files, of many the first few."""
     return ", ".join(file.name for file in files[:5]) + (" …" if len(files) > 5 else "")
 
 
@@ -461,7 +470,7 @@ def _strictly(
         connection.register_filesystem(TextFileSystem(name, ready))
     try:
         return ready, read(connection, name, source, ready, limit, True)
-    except duckdb.Error:
+    except BROKEN_OFF:
         return None
 
 

@@ -14,7 +14,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, BinaryIO, Final, Literal, cast
 
 import pyarrow as pa
@@ -223,6 +223,7 @@ def _guessed(head: bytes) -> str:
     return UTF_8
 
 
+@lru_cache(maxsize=4096)  # whatever has been found of a file holds for its bytes
 def _is_chinese(file: SourceFile, packing: Packing) -> bool:
     """Whether a text is GB18030 rather than UTF-8 with broken lines."""
     sound = broken = 0
