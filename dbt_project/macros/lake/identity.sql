@@ -17,7 +17,7 @@ select
     max(coalesce(_event_at, _known_at)) as last_seen_at,
     min(_known_at) as known_at
 from {{ ref(relation) }}
-where {{ where }}
+where {{ where }} and {{ is_touched() }}
 group by {{ columns.values() | join(', ') }}
 {%- endmacro %}
 

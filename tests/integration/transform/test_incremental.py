@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from shifting_shop import ENTITIES, JUNK, content, increments, land, rows
-from tiny_lake import Row, Shop, shop
+from tiny_lake import Row, Shop, at, line, order, shop
 
 
 def fresh(folder: str, name: str) -> Shop:
@@ -43,3 +43,69 @@ def test_any_increments_in_any_order_with_replays_give_what_one_full_load_gives(
             land(piecewise, part, known)
             piecewise.refresh(JUNK)
         assert_same(piecewise, whole)
+
+
+def test_a_retracted_batch_leaves_nothing_behind(tmp_path: Path) -> None:
+    random = Random(3)
+    made = shop(tmp_path, ENTITIES)
+    known: dict[str, list[Row]] = {}
+    for part in increments(rows(random), 2, random):
+        land(made, part, known)
+    made.refresh(JUNK)
+    made.retract("order_lines", "order_lines-1")
+    made.retract("members", "members-0")
+    made.refresh(JUNK)
+
+    taken_in = content(made)
+    made.refresh(JUNK, full=True)
+
+    assert taken_in == content(made)
+
+
+def test_customers_who_turn_out_to_be_one_take_their_earlier_rows_along(tmp_path: Path) -> None:
+    made = shop(tmp_path, ("members", "orders", "order_lines", "interactions", "points"))
+    made.land("members", [_member("crm:1"), _member("crm:2")])
+    made.land("orders", [order("o1", DAY, 5.0, member_id="crm:1"), order("o2", DAY, 5.0)])
+    made.land("order_lines", [line("o1", 1, DAY, 5.0), line("o2", 1, DAY, 5.0, member_id="crm:2")])
+    made.land("interactions", [_event("e1", member_id="crm:1"), _event("e2", member_id="crm:2")])
+    made.land("points", [_points("t1", "crm:1"), _points("t2", "crm:2")])
+    made.refresh()
+    assert {len(_customers(made, table)) for table in FACTS} == {2}
+
+    made.land(
+        "members",
+        [_member(who, phone_token="phone:a", _known_at=at("2026-01-09 03:00"),
+                 updated_at=at("2026-01-09 03:00")) for who in ("crm:1", "crm:2")],
+        superseding=2,
+    )  # fmt: skip
+    made.refresh()
+
+    assert {len(_customers(made, table)) for table in FACTS} == {1}
+    assert made.one(
+        "SELECT count(*) FROM unified.fct_point_entry AS p "
+        "JOIN unified.customer_identifier AS i ON p.member_id = i.identifier "
+        "WHERE p.customer_id <> i.customer_id"
+    ) == 0  # fmt: skip
+
+
+DAY = "2026-01-05 03:00"
+FACTS = ("fct_order_line", "fct_interaction", "fct_point_entry")
+
+
+def _customers(made: Shop, table: str) -> set[str]:
+    found = made.rows(f"SELECT DISTINCT customer_id FROM unified.{table}")
+    return {row["customer_id"] for row in found}
+
+
+def _member(member_id: str, **more: object) -> Row:
+    return {"member_id": member_id, "registered_at": at(DAY), "updated_at": at(DAY), **more}
+
+
+def _event(event_id: str, **more: object) -> Row:
+    return {"event_id": event_id, "event_name": "view", "channel": "mini_program",
+            "occurred_at": at(DAY), **more}  # fmt: skip
+
+
+def _points(entry_id: str, member_id: str) -> Row:
+    return {"entry_id": entry_id, "member_id": member_id, "change": 1, "reason": "purchase",
+            "occurred_at": at(DAY)}  # fmt: skip

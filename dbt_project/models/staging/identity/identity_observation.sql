@@ -1,4 +1,7 @@
-{{ config(materialized='table') }}
+{{ config(
+    materialized=by_batch(), incremental_strategy='untouched',
+    meta={'reads': ['members', 'contacts', 'group_members', 'orders', 'order_lines', 'interactions'], 'whole': true},
+) }}
 -- Which identifiers stood together on one row of a source, counted: one row per combination. It
 -- is read several times below, so that large sources are read once.
 {{ observed_together('stg_members', {

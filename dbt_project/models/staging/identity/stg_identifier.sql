@@ -1,4 +1,8 @@
-{{ config(materialized='table') }}
+{{ config(
+    materialized=by_batch(), incremental_strategy='untouched',
+    meta={'reads': ['members', 'contacts', 'group_members', 'orders', 'order_lines', 'interactions',
+        'coupons', 'points', 'feedback', 'messages', 'consents', 'assignments'], 'whole': true},
+) }}
 -- Every identifier of a customer that any source names, also those that nothing links to others.
 with seen as (
     {{ observed_identifier('member_id') }}
@@ -25,4 +29,5 @@ select
     max(last_seen_at) as last_seen_at,
     min(known_at) as known_at
 from seen
+where {{ is_touched() }}
 group by identifier

@@ -1,4 +1,7 @@
-{{ config(materialized='table') }}
+{{ config(
+    materialized=by_batch(), incremental_strategy='untouched',
+    meta={'reads': ['members', 'contacts', 'group_members', 'orders', 'order_lines', 'interactions'], 'whole': true},
+) }}
 -- Identifiers that stood on one row, by the rule that makes them one person. Priority says how far
 -- to believe the rule: 40 verified by an order or the CRM, 30 WeChat's own union id or a logged-in
 -- session, 20 a phone or e-mail the customer gave, 10 a phone that staff typed into a remark.
@@ -56,5 +59,5 @@ select
     max(last_seen_at) as last_seen_at,
     min(known_at) as known_at
 from pair
-where identifier_a < identifier_b
+where identifier_a < identifier_b and {{ is_touched() }}
 group by identifier_a, identifier_b, rule_id, priority

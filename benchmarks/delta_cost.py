@@ -1,0 +1,158 @@
+"""What a day's files cost beside the full load, from landing to unified.
+
+``python -m benchmarks delta_cost`` runs the full size; ``python -m benchmarks.delta_cost 2000`` a
+small trial, in which what does not grow with the rows weighs most.
+
+A simulated retailer is loaded up to its last day, then a run finds nothing new, then the last day's
+files arrive. Each run lands, builds staging with its tests, resolves identities, and builds unified
+with its tests. The figure is what the day cost more than the run that found nothing, as a share of
+the full load, in CPU seconds. The same over half the history says whether it grows with history.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from benchmarks._increments import daily_retailers, deliver, divide
+from benchmarks._report import at_most, measured, report
+from benchmarks._runs import MEMBERS
+from siyu.config import Settings
+from siyu.identity import IdentityStore, resolve
+from siyu.ingestion import land_entity
+from siyu.paths import Paths
+from siyu.retailer import Retailer, load_retailer
+from siyu.simulator import simulate
+from siyu.transform import dbt_vars, register_lake, run_dbt
+from siyu.vault import junk_tokens
+from siyu.warehouse import Warehouse
+
+DAYS = 730
+THROUGH = date(2026, 6, 30)
+NOW = datetime(2026, 7, 1, 4, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """CPU seconds of three runs over one retailer.
+
+    Attributes:
+        full: Everything but the last day, from nothing.
+        nothing: A run that finds nothing new.
+        delta: The last day.
+        rows: Rows or documents of the last day.
+    """
+
+    full: float
+    nothing: float
+    delta: float
+    rows: int
+
+    @property
+    def share(self) -> float:
+        """What the last day cost more than nothing, as a share of the full load."""
+        return (self.delta - self.nothing) / self.full
+
+
+def main(members: int = MEMBERS) -> bool:
+    """Measure over the whole history and over half of it.
+
+    Returns:
+        Whether a day cost at most a twentieth of the full load.
+    """
+    with tempfile.TemporaryDirectory(prefix="siyu-bench-") as folder:
+        half = costs(Path(folder) / "half", members, DAYS // 2)
+        whole = costs(Path(folder) / "whole", members, DAYS)
+    return report(
+        name="delta_cost",
+        value=whole.share,
+        unit="share of CPU seconds",
+        goal=at_most(0.05),
+        compared_with="the full load of the same stages: landing, staging, identity, unified",
+        members=members,
+        days=DAYS,
+        full_cpu_seconds=whole.full,
+        delta_cpu_seconds=whole.delta,
+        nothing_new_cpu_seconds=whole.nothing,
+        delta_net_cpu_seconds=whole.delta - whole.nothing,
+        delta_rows=whole.rows,
+        half_history_share=half.share,
+        half_history_full_cpu_seconds=half.full,
+        half_history_delta_net_cpu_seconds=half.delta - half.nothing,
+        half_history_delta_rows=half.rows,
+    )
+
+
+def costs(folder: Path, members: int, days: int) -> Costs:
+    """Load a retailer of so many days but for the last, then nothing, then the last day."""
+    simulate(folder / "simulated", members, through=THROUGH, days=days)
+    settings = Settings(
+        home=folder / "home", retailer="demo", retailers=daily_retailers(folder / "retailers"),
+        engine="duckdb", as_of=None,
+    )  # fmt: skip
+    sources = Paths.of(settings).root / "sources"
+    sources.parent.mkdir(parents=True)
+    rows = divide(folder / "simulated", days, sources, folder / "day")
+    retailer = load_retailer(settings)
+    # What importing and reading the project cost belongs to none of the runs.
+    import_and_parse(retailer, folder)
+    full = _run(settings, retailer, NOW)
+    nothing = _run(settings, retailer, NOW + timedelta(hours=1))
+    deliver(folder / "day", sources)
+    return Costs(full, nothing, _run(settings, retailer, NOW + timedelta(days=1)), rows)
+
+
+def import_and_parse(retailer: Retailer, folder: Path) -> None:
+    """Have what the first run of a process loads, loaded."""
+    empty = Settings(
+        home=folder / "empty", retailer="demo", retailers=folder / "retailers", engine="duckdb",
+        as_of=None,
+    )  # fmt: skip
+    register_lake(empty, retailer)
+    run_dbt(empty, ["run", "--select", "tag:staging"], dbt_vars(retailer, THROUGH))
+
+
+def _run(settings: Settings, retailer: Retailer, now: datetime) -> float:
+    """CPU seconds of landing, staging, identity and unified.
+
+    Raises:
+        RuntimeError: a layer could not be built.
+    """
+    with measured() as cost:
+        for entity in sorted(retailer.mappings):
+            land_entity(settings, retailer, entity, "bench", now)
+        _layer(settings, retailer, "staging")
+        _identify(settings, retailer)
+        _layer(settings, retailer, "unified")
+    return cost.cpu_seconds
+
+
+def _layer(settings: Settings, retailer: Retailer, layer: str) -> None:
+    register_lake(settings, retailer)
+    run = run_dbt(settings, ["build", "--select", f"tag:{layer}"], dbt_vars(retailer, THROUGH))
+    broken = [f"{one.name}: {one.message}" for one in run.results if one.status == "error"]
+    if broken:
+        raise RuntimeError(f"{layer}: {'; '.join(broken)}")
+
+
+def _identify(settings: Settings, retailer: Retailer) -> None:
+    warehouse, paths = Warehouse.of(settings), Paths.of(settings)
+    store = IdentityStore(paths)
+    store.write(
+        resolve(
+            warehouse.read("SELECT * FROM staging.stg_identifier"),
+            warehouse.read("SELECT * FROM staging.stg_identity_edge"),
+            store.previous(),
+            {name: one.cap for name, one in retailer.identifiers.items() if one.cap is not None},
+            [name for name, one in retailer.identifiers.items() if one.type == "member_id"],
+            junk_tokens(paths, "phone") | junk_tokens(paths, "email"),
+            "bench",
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(0 if main(*map(int, sys.argv[1:2])) else 1)
