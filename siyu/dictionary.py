@@ -23,7 +23,10 @@ LAYERS = {
     "unified": "One row per thing, whatever system it came from.",
     "marts": "Tables for BI, derived from `unified`.",
     "features": "What models learn from, by customer and as-of date.",
+    "ops": "What the warehouse says of its own data.",
 }
+# Where a layer's models lie, when not in a folder of its name.
+_FOLDERS = {"ops": "quality"}
 
 _OPENING = """# Data dictionary
 
@@ -116,7 +119,7 @@ def read_models(folder: Path = MODELS) -> list[Model]:
     found = [
         model
         for layer in LAYERS
-        for file in sorted((folder / layer).rglob("*.yml"))
+        for file in sorted((folder / _FOLDERS.get(layer, layer)).rglob("*.yml"))
         for model in _read(layer, file)
         if model.columns
     ]

@@ -489,6 +489,22 @@ def commit(
         )  # fmt: skip
 
 
+def rewrite(folder: Path, rows: pa.RecordBatchReader, manifest: Manifest) -> None:
+    """Put rows in place of all that a table holds, with their own columns, in one commit.
+
+    Args:
+        folder: The table.
+        rows: What it shall hold.
+        manifest: What the commit does, for the log.
+    """
+    write_deltalake(
+        str(folder), rows, mode="overwrite", schema_mode="overwrite", partition_by=["_source"],
+        commit_properties=_properties(manifest),
+        post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
+        writer_properties=WriterProperties(compression="SNAPPY", max_row_group_size=_ROW_GROUP),
+    )  # fmt: skip
+
+
 def append(
     folder: Path, rows: pa.RecordBatchReader, manifest: Manifest, partition: Mapping[str, str]
 ) -> None:

@@ -89,7 +89,7 @@ def quarantine(paths: Paths, retailer: Retailer) -> pa.Table:
         connection.register("landed", _landed(lake))
         connection.register("opened", _with_keys(paths, connection.execute(_rejected(files))))
         connection.execute(
-            "CREATE TABLE rejected AS SELECT opened.* EXCLUDE (loaded_at), batch.standing, "
+            "CREATE TABLE rejected AS SELECT opened.*, batch.standing, "
             "batch.loaded_at, false AS mended "
             "FROM opened JOIN landed AS batch USING (entity, batch_id)"
         )
@@ -210,7 +210,7 @@ def _rejected(files: list[str]) -> str:
     listed = ", ".join(map(literal, files))
     return (
         "SELECT entity, source, batch_id, rules, sealed_key FROM (SELECT NULL::BLOB AS sealed_key "
-        f"WHERE false) UNION ALL BY NAME (SELECT * FROM read_parquet([{listed}], "
+        f"WHERE false UNION ALL BY NAME SELECT * FROM read_parquet([{listed}], "
         "hive_partitioning = true, hive_types_autocast = false, union_by_name = true))"
     )
 

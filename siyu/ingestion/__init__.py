@@ -9,6 +9,7 @@ from siyu.ingestion.check import RetailerCheck, check_retailer
 from siyu.ingestion.errors import AccountingError, InputError, LandingError
 from siyu.ingestion.landing import LandingReport, land_entity
 from siyu.ingestion.quarantine import open_quarantine
+from siyu.ingestion.replay import Replay, Unreleased, replay
 from siyu.ingestion.retraction import BatchError, restore_batch, retract_batch
 
 __all__ = [
@@ -17,10 +18,13 @@ __all__ = [
     "InputError",
     "LandingError",
     "LandingReport",
+    "Replay",
     "RetailerCheck",
+    "Unreleased",
     "check_retailer",
     "land_entity",
     "open_quarantine",
+    "replay",
     "restore_batch",
     "retract_batch",
 ]

@@ -49,6 +49,7 @@ from siyu.ingestion.mapping import (
     load_mapping,
     mapping_sha256,
 )
+from siyu.ingestion.migration import migrate
 from siyu.ingestion.quarantine import holds, quarantine
 from siyu.ingestion.readers import (
     MALFORMED,
@@ -219,6 +220,7 @@ def land_entity(
         return [LandingReport(entity, "", "no_mapping", reason)]
     try:
         mapping = load_mapping(retailer, entity)
+        migrate(Lake(Paths.of(settings)), contract(entity), run_id, now)
     except InputError as error:
         raise LandingError(entity, {f"{entity}.sql": error}, ()) from None
     found, errors = _find(settings, retailer, mapping, now)

@@ -5,6 +5,16 @@ is blocked. What does not: deciding whether the gates passed (``siyu.ops``), or 
 """
 
 from siyu.serving.publication import Publication, TableText, prune, publish
+from siyu.serving.records import OPS_TEXTS, ops_tables
 from siyu.serving.status import Status, status
 
-__all__ = ["Publication", "Status", "TableText", "prune", "publish", "status"]
+__all__ = [
+    "OPS_TEXTS",
+    "Publication",
+    "Status",
+    "TableText",
+    "ops_tables",
+    "prune",
+    "publish",
+    "status",
+]
