@@ -1,6 +1,7 @@
 """The whole job on the simulator's tiny retailer: it works, repeats, stops, and finds its way back.
 
-The runs are made once and in this order; each test looks at what was taken down after one of them.
+The runs are made once and in this order, on the home of the first refresh; each test looks at what was
+taken down after one of them.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import dagster as dg
 import duckdb
 import pytest
 from canary import Canary, canaries, leaks
+from first_refresh import Refreshed
 from whole_job import Run, State, WholeJob, whole_job
 
 from siyu.contracts import contracts
 from siyu.ingestion import retract_batch
 from siyu.serving import Status, status
-from siyu.simulator import simulate
 
 PUBLISHED = (
     "unified.dim_customer", "unified.customer_identifier", "unified.fct_order",
@@ -56,30 +57,19 @@ class Blocked:
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeJob]:
-    home = tmp_path_factory.mktemp("home")
-    simulate(home / "demo" / "sources", "tiny")
-    with whole_job(home, "demo") as made:
+def job(refreshed: Refreshed) -> Iterator[WholeJob]:
+    with whole_job(refreshed.home, "demo") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def landed(job: WholeJob) -> Run:
-    return job.run("land")
+def day(refreshed: Refreshed) -> str:
+    return refreshed.day
 
 
 @pytest.fixture(scope="module")
-def day(job: WholeJob, landed: Run) -> str:
-    assert landed.success, landed.failures
-    return job.last_complete_day()
-
-
-@pytest.fixture(scope="module")
-def first(job: WholeJob, day: str) -> After:
-    # Everything but the lake, which was just landed and judged.
-    run = job.run("rebuild", day)
-    assert run.success, (run.failures, run.failed_checks)
-    return After(run, job.state())
+def first(refreshed: Refreshed) -> After:
+    return After(refreshed.run, refreshed.state)
 
 
 @pytest.fixture(scope="module")

@@ -165,8 +165,15 @@ def whole_job(home: Path, retailer: str, **environment: str) -> Iterator[WholeJo
         yield job
 
 
-def fingerprints(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[int, int]]:
-    """Rows of every table that is published, and a hash that does not depend on their order."""
+def fingerprints(
+    connection: duckdb.DuckDBPyConnection, day: str | None = None
+) -> dict[str, tuple[int, int]]:
+    """Rows of every table that is published, and a hash that does not depend on their order.
+
+    Args:
+        connection: A warehouse or a publication.
+        day: Of tables that are kept by as-of day, only this one.
+    """
     tables = connection.execute(
         "SELECT table_schema, table_name FROM information_schema.tables "
         "WHERE table_schema IN (SELECT unnest(?)) AND table_type = 'BASE TABLE'",
@@ -179,9 +186,10 @@ def fingerprints(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[int, 
         without = "" if schema == "unified" else f"EXCLUDE ({', '.join(PROVENANCE)})"
         columns = {row[0] for row in connection.execute(f"DESCRIBE {schema}.{name}").fetchall()}
         kept = f"* {without}" if columns & set(PROVENANCE) else "*"
+        chosen = f"as_of_date = '{day}'" if day and "as_of_date" in columns else "true"
         row = connection.execute(
             f"SELECT count(*), coalesce(sum(CAST(hash(r) AS HUGEINT)), 0) "
-            f"FROM (SELECT {kept} FROM {schema}.{name}) AS r"
+            f"FROM (SELECT {kept} FROM {schema}.{name} WHERE {chosen}) AS r"
         ).fetchone()
         assert row is not None
         found[f"{schema}.{name}"] = (int(row[0]), int(row[1]))
