@@ -12,8 +12,6 @@ from connected_shop import PASSWORD, SETTINGS, Shop, checks, make_shop, metadata
 from small_workspace import failures, materialised
 
 from orchestration.defs.ingest import sources
-from siyu.ingestion import connectors
-from siyu.ingestion.connectors import Found
 from siyu.ingestion.pull import Failed, Piece, SourceError
 from siyu.lake import Lake
 
@@ -31,7 +29,6 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     monkeypatch.setattr(sources, "PULLERS", {"postgres": made.puller})
     # Without a delay; what a pulled file holds is landing's affair.
     monkeypatch.setattr(sources, "RETRIES", dg.RetryPolicy(max_retries=TRIES - 1))
-    monkeypatch.setitem(connectors.CONNECTORS, "raw", lambda *_: Found("raw", ()))  # type: ignore[misc]  # a dict behind the Mapping
     return made
 
 
@@ -171,10 +168,11 @@ def test_an_entity_shows_its_rows_by_outcome_and_a_sample_that_names_nobody(
 ) -> None:
     result = shop.run(instance)
     shown = metadata(result, "lake.staff")
-    assert shown["landed_rows_in"].value == 2
-    assert shown["landed_bytes"].value == len("id,phone\ns1,13800138000\ns2,\n")
+    assert shown["landed_rows_in"].value == 3
+    dropped, pulled = "id,phone\ns1,13800138000\ns2,\n", '{"id": "p1"}\n'
+    assert shown["landed_bytes"].value == len(dropped) + len(pulled)
     rows = [record.data for record in shown["sample"].records]
-    assert {row["staff_id"] for row in rows} == {"s1", "s2"}
+    assert {row["staff_id"] for row in rows} == {"s1", "s2", "p1"}
     assert not {column for row in rows for column in row if "phone" in column or "name" in column}
     assert "13800138000" not in str(shown)
 
