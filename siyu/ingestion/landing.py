@@ -27,7 +27,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
-from pyarrow.dataset import dataset
 
 from siyu.config import Settings
 from siyu.contracts import Contract, LakeColumn, contract
@@ -518,6 +517,8 @@ class _Landing:
         self._hash = f"hash({self._key})"
         # Of each direct column, every value as mapped with its token.
         self._tokens: dict[str, dict[str, Tokenised]] = {}
+        # Columns of ``landing.rows``.
+        self._asked: tuple[str, ...] = ()
         self._columns = Columns()
         # What a person should know of how files were read.
         self.warnings: tuple[str, ...] = ()
@@ -592,8 +593,8 @@ class _Landing:
         """Run the mapping once: accepted rows to a file in the lake's shape, others apart.
 
         The file is Arrow's own format, as it is written and read several times as fast as Parquet.
-        Makes the view ``landing.rows`` over it, its rows numbered ``_id``, and the table
-        ``landing.rejected``.
+        Makes the tables ``landing.rows``, which has of each row in the file its number there
+        (``_id``), the hash of its key (``h``) and what is asked later, and ``landing.rejected``.
 
         Returns:
             Rows that the mapping made, rejected ones included.
@@ -610,6 +611,7 @@ class _Landing:
             "CREATE TABLE landing.rejected (_file VARCHAR, _row BIGINT, "
             f"_rules {_BROKEN_RULES}, _payload VARCHAR, _key VARCHAR{customers})"
         )
+        self._create_rows()
         connection.register("siyu_incoming", self._files())
         connection.execute("CREATE TABLE landing.files AS FROM siyu_incoming")
         connection.unregister("siyu_incoming")
@@ -630,16 +632,32 @@ class _Landing:
                         batch = batch.filter(pc.invert(bad))
                     numbers = pa.array(range(accepted, accepted + batch.num_rows), pa.int64())
                     batch = batch.append_column("_id", numbers)
+                    self._note(aside, batch)
                     out.write_batch(batch.select(schema.names))
                     accepted += batch.num_rows
         drop_raw(connection, self._source)
-        connection.register("siyu_staged", dataset(self._staged, format="ipc"))
-        connection.execute(
-            f"CREATE VIEW landing.rows AS SELECT *, {self._same_columns(mapped)} FROM siyu_staged"
-        )
         connection.execute(f"CREATE VIEW landing.same AS SELECT {self._same_columns(mapped)}")
         connection.execute("CREATE TABLE landing.excluded (id BIGINT, why VARCHAR)")
         return rows
+
+    def _create_rows(self) -> None:
+        asked = {"_id": "BIGINT", "h": "UBIGINT", "_event_at": "TIMESTAMP", "_event_date": "DATE"}
+        asked |= {f"{name}_token": "VARCHAR" for name in self._tokens}
+        if self._tombstones:
+            asked |= dict.fromkeys(self._job.entity.customer_columns, "VARCHAR")
+        if self._columns.new:
+            asked |= {"_file": "VARCHAR", "_row": "BIGINT"}
+        columns = ", ".join(f"{identifier(name)} {kind}" for name, kind in asked.items())
+        self._connection.execute(f"CREATE TABLE landing.rows ({columns})")
+        self._asked = tuple(asked)
+
+    def _note(self, connection: duckdb.DuckDBPyConnection, rows: pa.RecordBatch) -> None:
+        kept = ", ".join(identifier(name) for name in self._asked if name in rows.schema.names)
+        connection.register("siyu_incoming", pa.table(rows))
+        connection.execute(
+            f"INSERT INTO landing.rows BY NAME SELECT {kept}, {self._hash} AS h FROM siyu_incoming"
+        )
+        connection.unregister("siyu_incoming")
 
     def _staged_columns(self, mapped: Mapping[str, str]) -> str:
         """SQL of the lake's columns that differ by row; in place of tokens what is behind them."""
@@ -748,12 +766,8 @@ class _Landing:
 
     def _suppress(self) -> int:
         """Leave out the rows of people who were erased, rejected ones too; says how many."""
-        folder = self._job.paths.root / "tombstones"
-        columns = self._job.entity.customer_columns
-        if not columns or not DeltaTable.is_deltatable(str(folder)):
-            return 0
-        files = active_files(DeltaTable(str(folder)))
-        if not files:
+        columns, files = self._job.entity.customer_columns, self._tombstones
+        if not columns or not files:
             return 0
         erased = "SELECT identifier FROM read_parquet($files)"
         theirs = " OR ".join(f"{identifier(column)} IN ({erased})" for column in columns)
@@ -765,6 +779,12 @@ class _Landing:
             )
         )
 
+    @cached_property
+    def _tombstones(self) -> list[str]:
+        """Files that list the identifiers of people who were erased."""
+        folder = str(self._job.paths.root / "tombstones")
+        return active_files(DeltaTable(folder)) if DeltaTable.is_deltatable(folder) else []
+
     def _drop_duplicates(self) -> None:
         """Exclude rows that repeat one of this batch, or one that landed before, in all they say.
 
@@ -772,7 +792,7 @@ class _Landing:
         """
         self._connection.execute(
             "CREATE TABLE landing.repeated AS "
-            f"SELECT {self._hash} AS h FROM landing.rows GROUP BY ALL HAVING count(*) > 1"
+            "SELECT h FROM landing.rows GROUP BY ALL HAVING count(*) > 1"
         )
         self._create_landed()
         self._create_met()
@@ -801,22 +821,23 @@ class _Landing:
         self._connection.execute(
             f"CREATE TABLE landing.landed AS SELECT *, {self._hash} AS h FROM ({query}) "
             f"WHERE _source = {literal(self._source)} AND _batch_id NOT IN ({gone}) "
-            f"AND {self._hash} IN (SELECT {self._hash} FROM landing.rows)"
+            f"AND {self._hash} IN (SELECT h FROM landing.rows)"
         )
 
     def _create_met(self) -> None:
         """Make ``landing.met``: staged rows whose key is met again, mostly few, with its hash."""
         again = self._numbers(
-            f"SELECT _id FROM landing.rows WHERE {self._hash} IN "
+            "SELECT _id FROM landing.rows WHERE h IN "
             "(SELECT h FROM landing.repeated UNION ALL SELECT h FROM landing.landed)"
         )
-        into = f"SELECT *, {self._hash} AS h FROM"
-        self._connection.execute(f"CREATE TABLE landing.met AS {into} landing.rows LIMIT 0")
+        met = f"SELECT *, {self._hash} AS h FROM siyu_incoming, landing.same"
         with self._staged_rows() as staged:
+            self._connection.register("siyu_incoming", staged.schema.empty_table())
+            self._connection.execute(f"CREATE TABLE landing.met AS {met}")
             for batch in _taken(staged, again) if len(again) else ():
                 self._connection.register("siyu_incoming", pa.table(batch))
-                self._connection.execute(f"INSERT INTO landing.met BY NAME {into} siyu_incoming")
-                self._connection.unregister("siyu_incoming")
+                self._connection.execute(f"INSERT INTO landing.met {met}")
+            self._connection.unregister("siyu_incoming")
 
     def _count(self, counts: _Counts) -> None:
         """Count what became of every row, each outcome on its own."""
