@@ -18,6 +18,7 @@ import pytest
 
 from orchestration.definitions import defs
 from orchestration.environment import Environment
+from orchestration.lib.dbt import read_manifest, working_tables
 from orchestration.lib.instance import prepare_instance
 from orchestration.resources.workspace import last_complete_day
 from siyu.contracts import contracts
@@ -26,13 +27,12 @@ from siyu.lake import Lake
 from siyu.ops import Block
 from siyu.paths import Paths
 from siyu.serving import status
+from siyu.transform import ensure_manifest
 from siyu.warehouse import Warehouse
 
 # Which run wrote a row is not what the row says.
 PROVENANCE = ("run_id",)
 HELD = ("unified", "marts", "features", "ml")
-# Made anew for the days of each run, on the way to tables that keep every day.
-WORKING = ("features.feature_date", "features.order_as_of")
 
 
 @dataclass(frozen=True)
@@ -180,8 +180,10 @@ def fingerprints(
         [list(HELD)],
     ).fetchall()
     found = {}
+    # Steps on the way to other tables hold what the last run needed of them.
+    working = working_tables(read_manifest(ensure_manifest()))
     for schema, name in tables:
-        if f"{schema}.{name}" in WORKING:
+        if f"{schema}.{name}" in working:
             continue
         without = "" if schema == "unified" else f"EXCLUDE ({', '.join(PROVENANCE)})"
         columns = {row[0] for row in connection.execute(f"DESCRIBE {schema}.{name}").fetchall()}
