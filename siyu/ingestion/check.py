@@ -231,7 +231,7 @@ def _check_entity(job: Job, source: str) -> EntityCheck:
         except duckdb.Error as error:
             said = f"{job.mapping.file}: {explained(error)}"
             return EntityCheck(entity=name, source=source, error=said)
-        mapped = {str(row[0]): str(row[1]) for row in described}
+        mapped = {str(row[0]).lower(): str(row[1]) for row in described}
         try:
             query = judged(connection, job, source)[1]
             with converting(job, source):

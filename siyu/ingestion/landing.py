@@ -386,7 +386,8 @@ def judged(
             f"{job.mapping.file}: {explained(error)}; mend the SQL, the columns of its inputs, or "
             f"the files of {source}: {named(job.found[source].files)}"
         ) from None
-    mapped = {str(row[0]): str(row[1]) for row in described}
+    # A source that comes to write its columns in capitals has not lost them.
+    mapped = {str(row[0]).lower(): str(row[1]) for row in described}
     numbered = retailer.entity(entity.entity).line_no == "occurrence"
     _require_columns(job, mapped, numbered)
     if numbered:

@@ -159,5 +159,5 @@ def open_quarantine(settings: Settings, batch_id: str) -> list[dict[str, Any]]:
 def _payload(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -4,10 +4,11 @@ import gzip
 from datetime import UTC, date, timedelta
 from decimal import Decimal
 
+import duckdb
 import pytest
 from made_up_shop import NOW, POINTS, Shop, at, crm_csv, ledger_csv, outcomes
 
-from siyu.ingestion import InputError, LandingError
+from siyu.ingestion import InputError, LandingError, open_quarantine
 from siyu.lake import LakeError
 
 
@@ -368,3 +369,35 @@ def test_gbk_semicolons_and_null_words_are_options(shop: Shop) -> None:
     shop.mapping("stores", "SELECT id AS store_id, city, name, _file, _row FROM shops")
     shop.landed("stores")
     assert shop.rows("stores", "store_id, city, name") == [("1", "杭州", None)]
+
+
+def test_a_column_written_in_capitals_is_the_same_column(shop: Shop) -> None:
+    shop.input("shops", format="csv", location="*.csv")
+    shop.write("a.csv", "STORE_ID,Name\ns1,x\n")
+    shop.mapping("stores", "SELECT store_id, name, _file, _row FROM shops")
+    shop.landed("stores")
+    assert shop.rows("stores", "store_id, name") == [("s1", "x")]
+
+
+def test_a_record_nested_too_deep_to_parse_can_still_be_looked_at(shop: Shop) -> None:
+    shop.input("shops", format="jsonl", location="a.jsonl", columns={"id": "VARCHAR"})
+    deep = "[" * 50_000
+    shop.write("a.jsonl", f'{{"id": "s1"}}\n{deep}\n')
+    shop.mapping("stores", "SELECT id AS store_id, _file, _row FROM shops")
+    manifest = shop.landed("stores")
+    (row,) = open_quarantine(shop.settings, manifest.batch_id)
+    assert row["payload"] == deep
+
+
+def test_a_broken_file_of_one_input_does_not_keep_another_from_landing(shop: Shop) -> None:
+    for name in ("till", "mall"):
+        shop.input(name, format="parquet", location=f"{name}.parquet")
+        shop.write(f"{name}.parquet", b"no parquet at all")
+    with duckdb.connect() as connection:
+        file = shop.folder / "source" / "till.parquet"
+        connection.execute(f"COPY (SELECT 't1' AS id, 1.5 AS size) TO '{file}'")
+    shop.mapping("stores", "SELECT id AS store_id, _file, _row FROM till UNION ALL "
+                           "SELECT upper(id), _file, _row FROM mall")  # fmt: skip
+    with pytest.raises(LandingError, match=r"cannot read mall\.parquet: .*; deliver it again"):
+        shop.land("stores")
+    assert shop.rows("stores", "store_id, _source") == [("t1", "till")]
