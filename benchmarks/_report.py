@@ -27,22 +27,25 @@ class Goal:
     Attributes:
         comparison: Whether the figure must stay below or above the bound.
         bound: The bound, in the figure's unit.
+        provided: What must hold besides, such as a bound on memory; the details show it.
     """
 
     comparison: Literal["<=", ">="]
     bound: float
+    provided: bool = True
 
     def reached(self, value: float) -> bool:
-        """Whether a figure keeps the bound."""
-        return value <= self.bound if self.comparison == "<=" else value >= self.bound
+        """Whether a figure keeps the bound, and what must hold besides does."""
+        kept = value <= self.bound if self.comparison == "<=" else value >= self.bound
+        return kept and self.provided
 
     def __str__(self) -> str:
         return f"{self.comparison} {self.bound:g}"
 
 
-def at_most(bound: float) -> Goal:
-    """The figure must not exceed the bound."""
-    return Goal("<=", bound)
+def at_most(bound: float, provided: bool = True) -> Goal:
+    """The figure must not exceed the bound, and something else must hold."""
+    return Goal("<=", bound, provided)
 
 
 def at_least(bound: float) -> Goal:
@@ -92,7 +95,6 @@ def report(
     unit: str,
     goal: Goal,
     compared_with: str,
-    provided: bool = True,
     **details: float | str,
 ) -> bool:
     """Print a benchmark's line of JSON.
@@ -103,11 +105,10 @@ def report(
         unit: Unit of the figure, such as ``s`` or ``ratio``.
         goal: What the figure must keep.
         compared_with: What the figure was measured against.
-        provided: What must hold besides, such as a bound on memory; the details show it.
         **details: Further figures for a reader, their units in their names (``wall_seconds=…``).
 
     Returns:
-        Whether the goal was reached, and what must hold besides does.
+        Whether the goal was reached.
 
     Raises:
         ValueError: a figure is not a finite number.
@@ -116,7 +117,7 @@ def report(
     bad = [key for key, figure in figures.items() if _is_broken(figure)]
     if bad:
         raise ValueError(f"{name}: not a finite number: {', '.join(bad)}")
-    ok = provided and goal.reached(value)
+    ok = goal.reached(value)
     line = {
         "name": name,
         "value": _short(value),
