@@ -95,9 +95,9 @@
     {%- if execute and target.type == 'duckdb' -%}
     {%- set before = load_relation(this) -%}
     {{ create_applied() }}
-    insert into unified.identity_change
+    insert into applied.identity_change
     with number as (
-        select coalesce(max(change_id), 0) + 1 as change_id from unified.identity_change
+        select coalesce(max(change_id), 0) + 1 as change_id from applied.identity_change
     )
     {%- if before is none %}
     select number.change_id, cast(null as string), true from number

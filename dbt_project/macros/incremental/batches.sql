@@ -1,7 +1,7 @@
 {#-
   Which batches a table holds, and which it has yet to take in.
 
-  `staging.applied_batch` keeps, for each incremental model, the id of every batch that its rows come
+  `applied.batch` keeps, for each incremental model, the id of every batch that its rows come
   from, written in the transaction that writes the rows: a killed run leaves both or neither. Ids, not
   a watermark: what matters is which batches are in force, in whatever order they landed. A row
   without a batch says that the model was built, and by which code.
@@ -13,10 +13,9 @@
 
 {#- The tables that remember, made where they are missing by whatever first writes to one. -#}
 {% macro create_applied() -%}
-    create schema if not exists staging;
-    create schema if not exists unified;
-    create table if not exists staging.applied_batch (model varchar, batch_id varchar, code varchar);
-    create table if not exists unified.identity_change (change_id bigint, identifier varchar, is_flip boolean);
+    create schema if not exists applied;
+    create table if not exists applied.batch (model varchar, batch_id varchar, code varchar);
+    create table if not exists applied.identity_change (change_id bigint, identifier varchar, is_flip boolean);
 {%- endmacro %}
 
 {#- A list of texts as an SQL list; nothing equals the one of an empty list. -#}
@@ -60,20 +59,20 @@
         and (
             batch.entity not in {{ text_list(entities_read(above)) }}
             or batch.batch_id in (
-                select applied.batch_id from staging.applied_batch as applied
+                select applied.batch_id from applied.batch as applied
                 where applied.model = '{{ above.name }}'
             )
         )
         {%- endfor %}
 {%- endmacro %}
 
-{#- A query of the changes of the identity map; ids in the form in which applied_batch keeps them. -#}
+{#- A query of the changes of the identity map; ids in the form in which applied.batch keeps them. -#}
 {% macro identity_changes() -%}
     select
         'identity:' || cast(change.change_id as string) as batch_id,
         change.identifier,
         change.is_flip
-    from unified.identity_change as change
+    from applied.identity_change as change
 {%- endmacro %}
 
 {#-
@@ -90,13 +89,13 @@
 {%- endmacro %}
 
 {% macro find_intake() -%}
-    {%- if adapter.get_relation(this.database, 'staging', 'applied_batch') is none -%}
+    {%- if adapter.get_relation(this.database, 'applied', 'batch') is none -%}
         {{ return({'start_over': 'never built', 'batches': [], 'entities': [], 'changes': []}) }}
     {%- endif -%}
     {%- set follows = model.config.meta.get('identifier') -%}
     {%- set query -%}
     with applied as (
-        select batch_id, code from staging.applied_batch where model = '{{ model.name }}'
+        select batch_id, code from applied.batch where model = '{{ model.name }}'
     ),
 
     available as ({{ available_batches() }})
@@ -170,8 +169,8 @@
 {% macro record_applied() -%}
     {%- if takes_in_batches() -%}
     {{ create_applied() }}
-    delete from staging.applied_batch where model = '{{ model.name }}';
-    insert into staging.applied_batch
+    delete from applied.batch where model = '{{ model.name }}';
+    insert into applied.batch
     select '{{ model.name }}', batch_id, '{{ var("code") }}' from (
         select batch_id from ({{ available_batches() }}) as available
         {%- if model.config.meta.get('identifier') %}

@@ -32,7 +32,7 @@ PRODUCTS = ("p1", "p2", "p3")
 # Of which run a row speaks, not of which customer, sale or product.
 STAMPS = ("_loaded_at", "_batch_id", "_file", "_row", "updated_run_id")
 # The identity events say how customers came about, and so differ with the order of arrival.
-HISTORY = ("unified.identity_event", "unified.identity_change", "staging.applied_batch")
+HISTORY = ("unified.identity_event",)
 
 Landed = tuple[str, dict[str, Any]]
 
