@@ -152,10 +152,11 @@ from (
         and {{ lacking }}
 ) as referring
 {%- if may_have_versions(reference.entity) %}
-where not exists (
-    select 1 from {{ ref('superseded_row') }} as old
-    where {{ same_row(reference.entity, 'referring') }}
-)
+where
+    not exists (
+        select 1 from {{ ref('superseded_row') }} as old
+        where {{ same_row(reference.entity, 'referring') }}
+    )
 {%- endif %}
 union all
 {%- endfor %}
