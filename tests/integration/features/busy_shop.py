@@ -91,6 +91,8 @@ class FeatureShop(Shop):
                     f"SELECT * FROM ({Lake(self.paths).query(entity)}) "
                     f"WHERE _known_at < '{end}' AND (_event_at IS NULL OR _event_at < '{end}')"
                 )
+            # No batch was retracted, so tables would believe that they hold them all: start over.
+            connection.execute("DROP SCHEMA IF EXISTS applied CASCADE")
 
 
 def busy_shop(home: Path) -> FeatureShop:
