@@ -1,7 +1,7 @@
-"""Ingestion: source files to lake, vault and quarantine.
+"""Ingestion: what source systems give to lake, vault and quarantine.
 
-What belongs here: connectors, readers, mapping, row rules, landing, retraction, and the check of a
-new retailer's folder. What does not: anything that needs more than one row (dbt), and reading the
+What belongs here: connectors and pulls, readers, mapping, row rules, landing, drift of columns,
+migration of what has landed, retraction, replay, and the check of a new retailer's folder. What does not: anything that needs more than one row (dbt), and reading the
 lake (``siyu.lake``).
 """
 

@@ -1,8 +1,9 @@
 """Connectors: how the raw files of an input are reached.
 
-A connector takes an input's settings and yields ``SourceFile``s that lie on this machine; one that
-pulls from an API or a database first writes what it got as sealed raw files. What belongs here: one
-module per kind of source, and the table of them. What does not: reading the records in a file
+A connector finds the ``SourceFile``s of an input on this machine: files that the retailer puts there,
+or the sealed raw files of what was pulled. A puller asks an API or a database for what is new, which
+``siyu.ingestion.pull`` then writes as raw files. What belongs here: one module per kind of source,
+and the tables of them. What does not: reading the records in a file
 (``siyu.ingestion.readers``).
 """
 
