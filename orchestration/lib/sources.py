@@ -15,7 +15,7 @@ from pathlib import Path
 import dagster as dg
 
 from siyu.config import Settings
-from siyu.ingestion.connectors.files import is_unfinished
+from siyu.ingestion.connectors.files import is_unfinished, paths_at
 from siyu.ingestion.errors import InputError
 from siyu.ingestion.mapping import load_mapping
 from siyu.ingestion.pull import inputs_of
@@ -65,13 +65,11 @@ def settled_files(source: Input, settings: Settings, now: datetime) -> list[Path
     Raises:
         RetailerError: the location names a variable that is not set.
     """
-    location = Path(fill(source.location, settings))
-    found = Path(location.anchor).glob(str(location.relative_to(location.anchor)))
-    return sorted(
+    return [
         file
-        for file in found
+        for file in paths_at(fill(source.location, settings))
         if file.is_file() and not is_unfinished(file, source.settle_seconds, now)
-    )
+    ]
 
 
 def fingerprint(files: Sequence[Path]) -> str:

@@ -91,7 +91,7 @@ def find_files(name: str, source: Input, settings: Settings, now: datetime) -> F
     root = _root(location)
     files: list[SourceFile] = []
     waiting: list[str] = []
-    for path in sorted(root.glob(Path(location).relative_to(root).as_posix())):
+    for path in paths_at(location):
         relative = path.relative_to(root).as_posix()
         if path.is_dir():
             if not glob.has_magic(location):
@@ -113,6 +113,12 @@ def find_files(name: str, source: Input, settings: Settings, now: datetime) -> F
         else:
             files.append(hashed)
     return Found(location, tuple(files), tuple(waiting))
+
+
+def paths_at(location: str) -> list[Path]:
+    """What lies at a location now, a path or a glob, by name; folders too."""
+    root = _root(location)
+    return sorted(root.glob(Path(location).relative_to(root).as_posix()))
 
 
 def is_unfinished(path: Path, settle_seconds: int, now: datetime) -> bool:
