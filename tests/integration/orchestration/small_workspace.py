@@ -6,9 +6,11 @@ ones. What does not: the real tables.
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import dagster as dg
 import duckdb
+import pytest
 
 from orchestration.lib.gates import (
     GATE,
@@ -25,6 +27,30 @@ STAFF = "unified.dim_staff"
 REPORT = "marts.report"
 GOOD = "SELECT 's' || i AS staff_id, 'active' AS status FROM range(5) AS t(i)"
 BAD = "SELECT 's1' AS staff_id, 'active' AS status FROM range(5)"
+
+
+SETTINGS = """
+name: corner_shop
+en: Corner shop
+zh: 街角小店
+timezone: Asia/Shanghai
+currency: CNY
+history_from: 2026-01-01
+identifiers: {}
+inputs: {}
+models: {}
+"""
+
+
+def open_corner_shop(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the environment name a retailer that supplies staff and nothing else."""
+    shop = folder / "retailers" / "corner_shop"
+    shop.mkdir(parents=True)
+    (shop / "retailer.yaml").write_text(SETTINGS, "utf-8")
+    (shop / "staff.sql").touch()
+    monkeypatch.setenv("SIYU_RETAILERS", str(shop.parent))
+    monkeypatch.setenv("SIYU_RETAILER", "corner_shop")
+    monkeypatch.setenv("SIYU_HOME", str(folder / "home"))
 
 
 def open_warehouse(workspace: Workspace) -> AbstractContextManager[duckdb.DuckDBPyConnection]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from small_workspace import BAD, GOOD, REPORT, run, small_definitions
+from small_workspace import BAD, GOOD, REPORT, open_corner_shop, run, small_definitions
 from tenacity import wait_none
 
 from orchestration import __main__ as command
@@ -26,17 +26,6 @@ from siyu.alerts import Alert, send
 from siyu.ops import Ledger
 from siyu.paths import Paths
 
-SETTINGS = """
-name: corner_shop
-en: Corner shop
-zh: 街角小店
-timezone: Asia/Shanghai
-currency: CNY
-history_from: 2026-01-01
-identifiers: {}
-inputs: {}
-models: {}
-"""
 ALERT = Alert("ERROR", "shop", "land", "3f2a", "land failed")
 
 
@@ -88,13 +77,7 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
-    folder = tmp_path / "retailers" / "corner_shop"
-    folder.mkdir(parents=True)
-    (folder / "retailer.yaml").write_text(SETTINGS, "utf-8")
-    (folder / "staff.sql").touch()
-    monkeypatch.setenv("SIYU_RETAILERS", str(folder.parent))
-    monkeypatch.setenv("SIYU_RETAILER", "corner_shop")
-    monkeypatch.setenv("SIYU_HOME", str(tmp_path / "home"))
+    open_corner_shop(tmp_path, monkeypatch)
     return Environment.load()
 
 

@@ -15,6 +15,7 @@ from small_workspace import (
     STAFF,
     failures,
     materialised,
+    open_corner_shop,
     run,
     small_definitions,
 )
@@ -27,29 +28,11 @@ from siyu.ops import Ledger
 from siyu.paths import Paths
 from siyu.serving import status
 
-SETTINGS = """
-name: corner_shop
-en: Corner shop
-zh: 街角小店
-timezone: Asia/Shanghai
-currency: CNY
-history_from: 2026-01-01
-identifiers: {}
-inputs: {}
-models: {}
-"""
-
 
 @pytest.fixture(autouse=True)
 def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
     """The home of a retailer that supplies staff and nothing else."""
-    folder = tmp_path / "retailers" / "corner_shop"
-    folder.mkdir(parents=True)
-    (folder / "retailer.yaml").write_text(SETTINGS, "utf-8")
-    (folder / "staff.sql").touch()
-    monkeypatch.setenv("SIYU_RETAILERS", str(folder.parent))
-    monkeypatch.setenv("SIYU_RETAILER", "corner_shop")
-    monkeypatch.setenv("SIYU_HOME", str(tmp_path / "home"))
+    open_corner_shop(tmp_path, monkeypatch)
     return Paths.of(Settings.from_env())
 
 

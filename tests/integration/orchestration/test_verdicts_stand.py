@@ -9,7 +9,17 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 import pytest
-from small_workspace import BAD, GOOD, REPORT, STAFF, failures, materialised, run, small_definitions
+from small_workspace import (
+    BAD,
+    GOOD,
+    REPORT,
+    STAFF,
+    failures,
+    materialised,
+    open_corner_shop,
+    run,
+    small_definitions,
+)
 
 from expectations import runner
 from expectations.catalog import suite_for
@@ -21,29 +31,11 @@ from siyu.ops import GateResult, Ledger
 from siyu.paths import Paths
 from siyu.retailer import Retailer
 
-SETTINGS = """
-name: corner_shop
-en: Corner shop
-zh: 街角小店
-timezone: Asia/Shanghai
-currency: CNY
-history_from: 2026-01-01
-identifiers: {}
-inputs: {}
-models: {}
-"""
-
 
 @pytest.fixture(autouse=True)
 def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """The ledger of a retailer that supplies staff and nothing else."""
-    folder = tmp_path / "retailers" / "corner_shop"
-    folder.mkdir(parents=True)
-    (folder / "retailer.yaml").write_text(SETTINGS, "utf-8")
-    (folder / "staff.sql").touch()
-    monkeypatch.setenv("SIYU_RETAILERS", str(folder.parent))
-    monkeypatch.setenv("SIYU_RETAILER", "corner_shop")
-    monkeypatch.setenv("SIYU_HOME", str(tmp_path / "home"))
+    open_corner_shop(tmp_path, monkeypatch)
     return Ledger(Paths.of(Settings.from_env()).ops)
 
 
