@@ -34,7 +34,7 @@ _LOOK = 0.005
 # Seconds between two readings of the publication, when nothing about it has changed.
 _READ = 1.0
 
-_PUBLISHED = ("unified", "marts", "features", "ml")
+_PUBLISHED = ("unified", "marts", "features", "ops", "ml")
 # When and by which run, not what: a run that is killed and run again has other ones.
 STAMPS = frozenset({"run_id", "updated_run_id", "known_at", "_known_at"})
 # Ids that are made of the run.

@@ -98,7 +98,7 @@ class Script:
             self._land()
         self._replace("identity_event", EVENT_SCHEMA.empty_table())
         self._replace("customer_identifier", MAP_SCHEMA.empty_table())
-        for layer in ("staging", "unified", "marts", "features"):
+        for layer in ("staging", "unified", "marts", "features", "ops"):
             with self._timed(layer):
                 self._connection.execute(f"CREATE SCHEMA {layer}")
                 for model in models:

@@ -21,7 +21,7 @@ from benchmarks._report import at_most, report
 from benchmarks._runs import MEMBERS, bench_home, referenced, refreshed
 from siyu.paths import Paths
 
-LAYERS = ("unified", "marts", "features")
+LAYERS = ("unified", "marts", "features", "ops")
 # The script checks nothing, so the rows that landing rejects are in its tables.
 MOST_APART = 0.02
 

@@ -18,7 +18,7 @@ from expectations.suites.unified import TABLES, unified_suite
 from siyu.contracts import contract, contracts
 from siyu.retailer import Retailer
 
-Stage = Literal["lake", "unified", "features", "scores"]
+Stage = Literal["lake", "unified", "ops", "features", "scores"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
@@ -27,6 +27,7 @@ def judged_tables(stage: Stage) -> tuple[str, ...]:
     names: dict[Stage, tuple[str, ...]] = {
         "lake": tuple(f"lake.{entity}" for entity in contracts()),
         "unified": tuple(f"unified.{name}" for name in TABLES),
+        "ops": (INTEGRITY,),
         "features": FEATURES,
         "scores": (SCORES,),
     }

@@ -143,7 +143,7 @@ def _is_working(node: Mapping[str, Any]) -> bool:
 
 
 # Layers in the order they are built; a test belongs to the last of the layers that it reads.
-_ORDER = {"staging": 0, "unified": 1, "marts": 2, "features": 2}
+_ORDER = {"staging": 0, "unified": 1, "marts": 2, "features": 2, "ops": 2}
 
 
 def layer_tests(manifest: Mapping[str, Any], tables: Sequence[str], layer: str) -> tuple[str, ...]:

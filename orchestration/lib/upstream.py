@@ -24,10 +24,11 @@ _ABOVE: dict[str, tuple[str, ...]] = {
     "unified": ("lake", "staging", "identity"),
     "marts": ("lake", "staging", "identity", "unified"),
     "features": ("lake", "staging", "identity", "unified"),
+    "ops": ("lake", "staging", "identity", "unified"),
     # The features themselves are asked for by day.
     "models": ("lake", "staging", "identity", "unified"),
     "ml": ("lake", "staging", "identity", "unified"),
-    "serving": ("lake", "staging", "identity", "unified", "marts", "features", "ml"),
+    "serving": ("lake", "staging", "identity", "unified", "marts", "features", "ops", "ml"),
 }
 
 

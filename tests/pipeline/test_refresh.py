@@ -26,7 +26,9 @@ PUBLISHED = (
     "marts.customer_360", "marts.customer_rfm", "marts.kpi_weekly", "marts.cohort_retention",
     "features.customer_features", "features.customer_labels", "ml.customer_scores",
 )  # fmt: skip
-OPS = ("batch", "gate_result", "quarantine_summary", "run", "table_version")
+OPS = (
+    "batch", "gate_result", "lateness", "quarantine", "quarantine_summary", "run", "table_version",
+)  # fmt: skip
 # Rows of another till's make: the codes of their states are none that the mapping knows.
 BAD_ROWS = 400
 
@@ -88,7 +90,7 @@ def blocked(job: WholeJob, day: str, second: After) -> Blocked:
     refresh = job.run("refresh", day)
     attempts = {
         group: job.run("refresh", day, only=[group])
-        for group in ("staging", "unified", "marts", "features", "serving")
+        for group in ("staging", "unified", "marts", "features", "ops", "serving")
     }
     return Blocked(refresh, attempts, job.state(), status(job.paths))
 
@@ -109,7 +111,7 @@ def recovered(job: WholeJob, day: str, blocked: Blocked) -> After:
 
 def test_every_step_runs_on_what_landed(first: After) -> None:
     assert first.run.failures == {}
-    assert {"staging", "identity", "unified", "marts", "features"} < first.run.steps
+    assert {"staging", "identity", "unified", "marts", "features", "ops"} < first.run.steps
     assert {"models__churn", "ml__customer_scores", "serving__publication"} < first.run.steps
 
 
@@ -214,7 +216,7 @@ def test_nothing_below_a_failed_gate_runs(blocked: Blocked) -> None:
     assert not below & blocked.refresh.steps
 
 
-@pytest.mark.parametrize("group", ["staging", "unified", "marts", "features", "serving"])
+@pytest.mark.parametrize("group", ["staging", "unified", "marts", "features", "ops", "serving"])
 def test_a_later_run_of_only_what_is_below_is_refused_with_the_reason(
     blocked: Blocked, group: str
 ) -> None:

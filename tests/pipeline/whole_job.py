@@ -32,7 +32,7 @@ from siyu.warehouse import Warehouse
 
 # Which run wrote a row is not what the row says.
 PROVENANCE = ("run_id",)
-HELD = ("unified", "marts", "features", "ml")
+HELD = ("unified", "marts", "features", "ops", "ml")
 
 
 @dataclass(frozen=True)

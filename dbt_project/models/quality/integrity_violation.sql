@@ -1,4 +1,7 @@
-{{ config(schema='ops', tags=['ops'], materialized='table', contract={'enforced': true}) }}
+{{ config(
+    materialized=by_batch(), incremental_strategy='untouched',
+    meta={'reads': contract_keys() | list, 'whole': true},
+) }}
 {#-
   What does not fit together across rows, each case with both sides. One query per rule; every one
   yields the same columns as text, so that a table of violations needs no knowledge of the entities.
@@ -120,87 +123,92 @@ headless as (
         select 1 from header
         where header.order_id = lines.order_id
     )
-)
+),
 
-{%- for reference in integrity_references() %}
-{%- set named = 'referring.' ~ reference.column %}
-{%- set target = 'header' if reference.to == 'orders' else source('lake', reference.to) %}
+found as (
+    {%- for reference in integrity_references() %}
+    {%- set named = 'referring.' ~ reference.column %}
+    {%- set target = 'header' if reference.to == 'orders' else source('lake', reference.to) %}
 {%- set lacking = 'mentioning.order_id in (select headless.order_id from headless)'
     if (reference.entity, reference.to) == ('order_lines', 'orders')
     else 'not exists (select 1 from ' ~ target ~ ' as target where target.'
     ~ contract_keys()[reference.to].key[0] ~ ' = mentioning.' ~ reference.column ~ ')' %}
-select
-    '{{ reference.entity }}_{{ reference.column }}_known' as rule,
-    '{{ reference.severity }}' as severity,
-    '{{ reference.entity }}' as entity,
-    {{ row_key(reference.entity, 'referring') }} as entity_key,
-    '{{ reference.to }}' as other_entity,
-    {{ named }} as other_key,
-    {{ named }} as left_value,
-    cast(null as string) as right_value,
-    cast(null as decimal(18, 4)) as difference,
-    referring._source as source,
-    referring._batch_id as batch_id
-from (
-    select mentioning.* from {{ source('lake', reference.entity) }} as mentioning
+    select
+        '{{ reference.entity }}_{{ reference.column }}_known' as rule,
+        '{{ reference.severity }}' as severity,
+        '{{ reference.entity }}' as entity,
+        {{ row_key(reference.entity, 'referring') }} as entity_key,
+        '{{ reference.to }}' as other_entity,
+        {{ named }} as other_key,
+        {{ named }} as left_value,
+        cast(null as string) as right_value,
+        cast(null as decimal(18, 4)) as difference,
+        referring._source as source,
+        referring._batch_id as batch_id
+    from (
+        select mentioning.* from {{ source('lake', reference.entity) }} as mentioning
+        where
+            mentioning.{{ reference.column }} is not null
+            {%- if reference.where %}
+            and mentioning.{{ reference.where }}
+            {%- endif %}
+            and exists (select 1 from {{ target }})
+            and {{ lacking }}
+    ) as referring
+    {%- if may_have_versions(reference.entity) %}
     where
-        mentioning.{{ reference.column }} is not null
-        {%- if reference.where %}
-        and mentioning.{{ reference.where }}
-        {%- endif %}
-        and exists (select 1 from {{ target }})
-        and {{ lacking }}
-) as referring
-{%- if may_have_versions(reference.entity) %}
-where
-    not exists (
-        select 1 from {{ ref('superseded_row') }} as old
-        where {{ same_row(reference.entity, 'referring') }}
-    )
-{%- endif %}
-union all
-{%- endfor %}
-{#- One version of a row twice, with other content: which of the two counts is for nobody to say. -#}
-{%- for entity in contract_keys() if may_have_versions(entity) %}
-{%- set key, version = contract_keys()[entity].key, contract_keys()[entity].version %}
-{%- set tied = 'coalesce(' ~ version ~ ', _known_at)' if version else '_known_at' %}
-select
-    '{{ entity }}_key_unique' as rule,
-    'ERROR' as severity,
-    '{{ entity }}' as entity,
-    max({{ row_key(entity, 'repeated') }}) as entity_key,
-    '{{ entity }}' as other_entity,
-    max({{ row_key(entity, 'repeated') }}) as other_key,
-    min(repeated._file || ':' || cast(repeated._row as string)) as left_value,
-    max(repeated._file || ':' || cast(repeated._row as string)) as right_value,
-    cast(count(*) - 1 as decimal(18, 4)) as difference,
-    max(repeated._source) as source,
-    max(repeated._batch_id) as batch_id
-from {{ source('lake', entity) }} as repeated
-where
-    ({{ key | join(', ') }}) in (
-        select {{ key | join(', ') }} from {{ source('lake', entity) }}
-        group by {{ key | join(', ') }}, {{ tied }}
-        having count(*) > 1
-    )
-group by
-    {% for column in key %}repeated.{{ column }}, {% endfor -%}
-    {{ tied }}
-having count(*) > 1
-union all
-{%- endfor %}
-select
-    compared.rule,
-    'ERROR' as severity,
-    'orders' as entity,
-    compared.order_id as entity_key,
-    compared.other_entity,
-    compared.order_id as other_key,
-    cast({{ money('compared.amount') }} as string) || ' ' || compared.currency as left_value,
-    cast({{ money('compared.other_amount') }} as string) || ' ' || compared.other_currency
-    || ' in ' || compared.what as right_value,
-    case when compared.currency = compared.other_currency then {{ money('compared.difference') }} end as difference,
-    landed._source as source,
-    landed._batch_id as batch_id
-from compared
-left join landed on compared.order_id = landed.order_id
+        not exists (
+            select 1 from {{ ref('superseded_row') }} as old
+            where {{ same_row(reference.entity, 'referring') }}
+        )
+    {%- endif %}
+    union all
+    {%- endfor %}
+    {#- One version of a row twice, with other content: which of the two counts is for nobody to say. -#}
+    {%- for entity in contract_keys() if may_have_versions(entity) %}
+    {%- set key, version = contract_keys()[entity].key, contract_keys()[entity].version %}
+    {%- set tied = 'coalesce(' ~ version ~ ', _known_at)' if version else '_known_at' %}
+    select
+        '{{ entity }}_key_unique' as rule,
+        'ERROR' as severity,
+        '{{ entity }}' as entity,
+        max({{ row_key(entity, 'repeated') }}) as entity_key,
+        '{{ entity }}' as other_entity,
+        max({{ row_key(entity, 'repeated') }}) as other_key,
+        min(repeated._file || ':' || cast(repeated._row as string)) as left_value,
+        max(repeated._file || ':' || cast(repeated._row as string)) as right_value,
+        cast(count(*) - 1 as decimal(18, 4)) as difference,
+        max(repeated._source) as source,
+        max(repeated._batch_id) as batch_id
+    from {{ source('lake', entity) }} as repeated
+    where
+        ({{ key | join(', ') }}) in (
+            select {{ key | join(', ') }} from {{ source('lake', entity) }}
+            group by {{ key | join(', ') }}, {{ tied }}
+            having count(*) > 1
+        )
+    group by
+        {% for column in key %}repeated.{{ column }}, {% endfor -%}
+        {{ tied }}
+    having count(*) > 1
+    union all
+    {%- endfor %}
+    select
+        compared.rule,
+        'ERROR' as severity,
+        'orders' as entity,
+        compared.order_id as entity_key,
+        compared.other_entity,
+        compared.order_id as other_key,
+        cast({{ money('compared.amount') }} as string) || ' ' || compared.currency as left_value,
+        cast({{ money('compared.other_amount') }} as string) || ' ' || compared.other_currency
+        || ' in ' || compared.what as right_value,
+        case when compared.currency = compared.other_currency then {{ money('compared.difference') }} end as difference,
+        landed._source as source,
+        landed._batch_id as batch_id
+    from compared
+    left join landed on compared.order_id = landed.order_id
+)
+
+select * from found
+where {{ is_touched() }}

@@ -14,6 +14,7 @@ from orchestration.lib.texts import table_texts
 from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
 from siyu.serving import prune, publish
+from siyu.serving.records import OPS_TEXTS, ops_tables
 from siyu.transform import ensure_manifest
 
 # The table whose day the publication goes by.
@@ -29,7 +30,7 @@ def published_tables() -> tuple[str, ...]:
     """What people read: every table of these layers that is more than a step on the way."""
     manifest = read_manifest(ensure_manifest())
     working = working_tables(manifest)
-    layers = (layer_tables(manifest, layer) for layer in ("unified", "marts", "features"))
+    layers = (layer_tables(manifest, layer) for layer in ("unified", "marts", "features", "ops"))
     kept = (table for layer in layers for table in layer if table not in working)
     return (*kept, "ml.customer_scores")
 
@@ -71,14 +72,8 @@ def publication() -> dg.Definitions:
             workspace.warehouse,
             # Metrics are there once a model has been trained.
             [*reads, *({METRICS_TABLE} & workspace.warehouse.tables())],
-            table_texts(),
-            {
-                "table_version": ledger.arrow("table_version"),
-                "gate_result": ledger.arrow("gate_result"),
-                "run": ledger.arrow("run"),
-                "batch": workspace.lake.batches(),
-                "quarantine_summary": workspace.lake.quarantine_summary(),
-            },
+            {**table_texts(), **OPS_TEXTS},
+            ops_tables(workspace.paths, workspace.retailer),
             context.run.run_id,
             as_of,
         )

@@ -1,4 +1,4 @@
-"""The dbt layers staging, unified and marts: one step each, and the gates behind them."""
+"""The dbt layers staging, unified, marts and ops: one step each, and the gates behind them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import dbt_assets
 
-from expectations.catalog import judged_tables
+from expectations.catalog import Stage, judged_tables
 from orchestration.environment import Environment
 from orchestration.lib.dbt import Translator, run_layer
 from orchestration.lib.gates import gate_checks
@@ -39,9 +39,18 @@ def _layer(name: str, translator: Translator, first: bool = False) -> dg.AssetsD
     return layer
 
 
+def _gates(stage: Stage) -> dg.AssetChecksDefinition:
+    """The gates of a layer's tables, judged in the warehouse."""
+    return gate_checks(
+        f"{stage}_gates",
+        judged_tables(stage),
+        lambda workspace: Warehouse.of(workspace.settings).connect(),
+    )
+
+
 @dg.definitions
 def layers() -> dg.Definitions:
-    """Staging, unified and marts."""
+    """Staging, unified, marts and ops."""
     environment = Environment.load()
     translator = Translator(environment.settings.engine, {})
     return dg.Definitions(
@@ -49,12 +58,7 @@ def layers() -> dg.Definitions:
             _layer("staging", translator, first=True),
             _layer("unified", translator),
             _layer("marts", translator),
+            _layer("ops", translator),
         ],
-        asset_checks=[
-            gate_checks(
-                "unified_gates",
-                judged_tables("unified"),
-                lambda workspace: Warehouse.of(workspace.settings).connect(),
-            )
-        ],
+        asset_checks=[_gates("unified"), _gates("ops")],
     )

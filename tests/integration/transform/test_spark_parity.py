@@ -14,7 +14,7 @@ from siyu.config import REPO
 from siyu.transform import dbt_vars
 from siyu.warehouse import Warehouse
 
-LAYERS = ("staging", "unified", "marts", "features")
+LAYERS = ("staging", "unified", "marts", "features", "ops")
 TOLERANCE = 1e-9
 SHOWN = 3
 

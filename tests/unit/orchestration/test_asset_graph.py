@@ -47,6 +47,7 @@ ASSETS = {
         fct_refund identity_event
     """,
     "marts": "cohort_retention customer_360 customer_rfm kpi_weekly",
+    "ops": "integrity_violation",
     "features": f"customer_features customer_labels {WORKING}",
     "models": "churn repurchase",
     "ml": "customer_scores",
@@ -109,7 +110,7 @@ def test_no_suite_judges_a_table_that_no_asset_makes() -> None:
     assert {asset_key(table) for table in JUDGED} <= set(KEYS)
 
 
-@pytest.mark.parametrize("layer", ["staging", "unified", "marts", "features"])
+@pytest.mark.parametrize("layer", ["staging", "unified", "marts", "features", "ops"])
 def test_a_layer_runs_every_dbt_test_that_dagster_expects_of_it(
     demo: dg.Definitions, layer: str
 ) -> None:
@@ -136,7 +137,7 @@ def test_a_published_table_is_behind_a_gate_and_above_the_publication(
 
 
 def test_everything_that_bi_reads_is_published_behind_its_gates() -> None:
-    layers = ("unified", "marts", "features", "ml")
+    layers = ("unified", "marts", "features", "ops", "ml")
     made = {table_name(key) for key in KEYS if key.path[0] in layers}
     assert set(published_tables()) == made - WORKING_TABLES
 
@@ -146,7 +147,7 @@ def test_a_working_table_is_one_that_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "group", ["staging", "identity", "unified", "marts", "features", "serving"]
+    "group", ["staging", "identity", "unified", "marts", "features", "ops", "serving"]
 )
 def test_a_step_asks_for_the_gates_of_all_that_its_assets_are_made_from(
     graph: AssetGraph, group: str

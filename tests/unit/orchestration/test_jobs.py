@@ -14,12 +14,15 @@ JOBS = {
     # job: groups that it runs
     "land": {"lake"},  # and sources, where there are connections
     "refresh": {
-        "lake", "staging", "identity", "unified", "marts", "features", "models", "ml", "serving",
+        "lake", "staging", "identity", "unified", "marts", "features", "ops", "models", "ml",
+        "serving",
     },
     "train": {"features", "models"},
     "score": {"features", "ml"},
     "publish": {"serving"},
-    "rebuild": {"staging", "identity", "unified", "marts", "features", "models", "ml", "serving"},
+    "rebuild": {
+        "staging", "identity", "unified", "marts", "features", "ops", "models", "ml", "serving",
+    },
 }  # fmt: skip
 SENSORS = {
     "new_input_files", "connections_due", "refresh_after_landing",
