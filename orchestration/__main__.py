@@ -23,9 +23,9 @@ from siyu.config import SettingsError
 from siyu.lake import LakeError
 from siyu.retailer import RetailerError
 
-JOBS = ("land", "refresh", "train", "score", "publish", "rebuild")
+JOBS = ("land", "replay", "refresh", "train", "score", "publish", "rebuild", "maintenance")
 # Jobs that speak of no particular day.
-UNDATED = ("land", "publish")
+UNDATED = ("land", "replay", "publish", "maintenance")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,13 +5,14 @@ What belongs here: arguments, and calling the parts together. What does not: doi
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -32,8 +33,10 @@ app = typer.Typer(
 )
 retailer_app = typer.Typer(help="A retailer's folder.", no_args_is_help=True)
 batch_app = typer.Typer(help="Batches in the lake.", no_args_is_help=True)
+quarantine_app = typer.Typer(help="Rows that broke a rule, and why.", no_args_is_help=True)
 app.add_typer(retailer_app, name="retailer")
 app.add_typer(batch_app, name="batch")
+app.add_typer(quarantine_app, name="quarantine")
 
 _out = Console()
 _err = Console(stderr=True)
@@ -222,6 +225,63 @@ def batch_restore(batch_id: Annotated[str, typer.Argument(help="batch retracted 
     except BatchError as error:
         raise _stop(str(error)) from None
     _out.print(f"restored {batch_id}; now run the refresh job", highlight=False)
+
+
+@quarantine_app.command("list")
+def quarantine_list() -> None:
+    """What is and was in quarantine, by day, input, rule and column."""
+    from siyu.quality import quarantine
+    from siyu.summary import quarantine_page
+
+    settings = _settings()
+    try:
+        found = quarantine(Paths.of(settings), load_retailer(settings))
+    except RetailerError as error:
+        raise _stop(str(error)) from None
+    _out.print(quarantine_page(found))
+
+
+@quarantine_app.command("show")
+def quarantine_show(
+    batch_id: Annotated[str, typer.Argument(metavar="BATCH", help="from siyu batch list")],
+) -> None:
+    """Which records of a batch were rejected, and the rule and value that did it."""
+    from siyu.ingestion.quarantine import rejected_rows
+
+    for row in _rejected(batch_id, rejected_rows(Paths.of(_settings()), batch_id)):
+        for broken in row["rules"]:
+            value = "" if broken["value"] is None else f" is {broken['value']!r}"
+            said = f"{broken['column'] or 'record'}{value} ({broken['rule']})"
+            _plain(f"{row['file']}:{row['row']}  {said}")
+
+
+@quarantine_app.command("open")
+def quarantine_open(
+    batch_id: Annotated[str, typer.Argument(metavar="BATCH", help="from siyu batch list")],
+) -> None:
+    """The rejected records in clear, a JSON object a line: personal data, for whoever may see it."""
+    from siyu.ingestion.quarantine import open_quarantine
+    from siyu.vault import VaultError
+
+    try:
+        found = open_quarantine(_settings(), batch_id)
+    except VaultError as error:
+        raise _stop(str(error)) from None
+    for row in _rejected(batch_id, found):
+        _plain(json.dumps(row, ensure_ascii=False))
+
+
+def _rejected(batch_id: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if not found:
+        raise _stop(
+            f"nothing of a batch {batch_id} is in quarantine; siyu batch list names batches"
+        )
+    return found
+
+
+def _plain(line: str) -> None:
+    """Print what comes from data: as it is, whatever it looks like."""
+    _out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -163,6 +164,23 @@ def status_page(found: Status) -> RenderableType:
     else:
         parts.append(Text("Blocked: nothing"))
     return Group(*parts)
+
+
+def quarantine_page(found: pa.Table) -> RenderableType:
+    """What is and was in quarantine (``siyu.quality.quarantine``), newest first."""
+    if not found.num_rows:
+        return Text("Nothing has been rejected.")
+    table = Table(title="Rows that broke a rule", title_justify="left", expand=False)
+    for name in ("day", "entity", "input", "rule", "column", "status"):
+        table.add_column(name)
+    for name in ("rows", "share"):
+        table.add_column(name, justify="right")
+    for row in found.sort_by([("loaded_date", "descending")]).to_pylist():
+        table.add_row(
+            str(row["loaded_date"]), row["entity"], row["source"], row["rule"], row["column"],
+            row["status"], f"{row['rows']:,}", "" if row["share"] is None else f"{row['share']:.2%}",
+        )  # fmt: skip
+    return table
 
 
 def _by_reason(blocks: list[Block]) -> dict[tuple[str, str], list[str]]:

@@ -9,6 +9,7 @@ import dagster as dg
 
 from orchestration.environment import Environment
 from orchestration.lib.rebuild import REBUILDING
+from orchestration.lib.replay import REPLAYING
 from orchestration.lib.sources import GROUP, look, pulled_keys
 from orchestration.lib.training import ALWAYS
 from orchestration.resources.workspace import last_complete_day
@@ -32,6 +33,15 @@ LAND = dg.define_asset_job(
     description=(
         "Pull what is new from connected systems and land it, with new source files, in the lake, "
         "behind its gates. A refresh follows by itself."
+    ),
+)
+REPLAY = dg.define_asset_job(
+    "replay",
+    selection=_LAKE,
+    tags=REPLAYING,
+    description=(
+        "Land again what a mended mapping, contract or file releases from quarantine, behind the "
+        "lake's gates, and say what stays there and why. A refresh follows by itself."
     ),
 )
 REFRESH = dg.define_asset_job(
@@ -131,7 +141,7 @@ def jobs() -> dg.Definitions:
 
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.SUCCESS,
-        monitored_jobs=[LAND],
+        monitored_jobs=[LAND, REPLAY],
         request_job=REFRESH,
         description="Refreshes as of the last complete day when a landing has succeeded",
     )
@@ -163,7 +173,7 @@ def jobs() -> dg.Definitions:
         return dg.RunRequest(run_key=key, partition_key=_default_day())
 
     return dg.Definitions(
-        jobs=[LAND, REFRESH, TRAIN, SCORE, PUBLISH, REBUILD],
+        jobs=[LAND, REPLAY, REFRESH, TRAIN, SCORE, PUBLISH, REBUILD],
         sensors=[new_input_files, connections_due, refresh_after_landing],
         schedules=[daily_landing, weekly_training],
     )

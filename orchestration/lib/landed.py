@@ -11,8 +11,8 @@ from typing import Any
 import dagster as dg
 import duckdb
 
+from orchestration.lib.replay import Landed
 from siyu.contracts import Contract, contract
-from siyu.ingestion import LandingReport
 from siyu.lake import Lake, Manifest, identifier
 
 OUTCOMES = ("rows_in", "accepted", "duplicates", "quarantined", "suppressed")
@@ -37,8 +37,9 @@ def column_schema(entity: Contract) -> dg.TableSchema:
     )
 
 
-def landing_metadata(lake: Lake, entity: str, reports: Sequence[LandingReport]) -> dict[str, Any]:
+def landing_metadata(lake: Lake, entity: str, done: Landed) -> dict[str, Any]:
     """What this landing did, and what the lake holds now."""
+    reports = done.reports
     landed = [report.manifest for report in reports if report.manifest is not None]
     held = lake.manifests(entity)
     return {
@@ -51,6 +52,8 @@ def landing_metadata(lake: Lake, entity: str, reports: Sequence[LandingReport]) 
             for report in reports
         ),
         "batches": _batches(held) if held else "none",
+        **_drift(landed),
+        **({"still_in_quarantine": "; ".join(done.unreleased)} if done.unreleased else {}),
         **(_seen(lake, contract(entity), landed) if landed else {}),
     }
 
@@ -72,6 +75,24 @@ def _batches(held: Sequence[Manifest]) -> dg.TableMetadataValue:
             for manifest in held[-_BATCHES:]
         ]
     )
+
+
+def _drift(landed: Sequence[Manifest]) -> dict[str, Any]:
+    """Source columns that came, went or changed their type with this landing."""
+    found = [
+        dg.TableRecord(
+            {
+                "source": manifest.source,
+                "column": drift.column,
+                "change": drift.change,
+                "expected": drift.expected or "",
+                "found": drift.found or "",
+            }
+        )
+        for manifest in landed
+        for drift in manifest.drift
+    ]
+    return {"schema_drift": dg.MetadataValue.table(found)} if found else {}
 
 
 def _seen(lake: Lake, entity: Contract, landed: Sequence[Manifest]) -> dict[str, Any]:

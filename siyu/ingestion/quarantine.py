@@ -119,6 +119,26 @@ def _files(paths: Paths) -> list[str]:
     return active_files(DeltaTable(str(paths.quarantine)))
 
 
+def rejected_rows(paths: Paths, batch_id: str) -> list[dict[str, Any]]:
+    """The rejected rows of a batch, what is in them still sealed.
+
+    Returns:
+        ``file, row, rules`` (each with rule, column and, where it is no direct identifier, the value)
+        and ``sealed``, in order of file and row.
+    """
+    files = _files(paths)
+    if not files:
+        return []
+    with duckdb.connect() as connection:
+        found = connection.execute(
+            "SELECT file, row, rules, sealed FROM read_parquet($files, hive_partitioning = "
+            "true) WHERE batch_id = $batch ORDER BY file, row",
+            {"files": files, "batch": batch_id},
+        )
+        rows: list[dict[str, Any]] = found.to_arrow_table().to_pylist()
+    return rows
+
+
 def open_quarantine(settings: Settings, batch_id: str) -> list[dict[str, Any]]:
     """The rejected rows of a batch in clear, for a person who may see them.
 
@@ -129,19 +149,7 @@ def open_quarantine(settings: Settings, batch_id: str) -> list[dict[str, Any]]:
         VaultError: the wrapping key is not the one they were sealed under.
     """
     paths = Paths.of(settings)
-    files = _files(paths)
-    if not files:
-        return []
-    with duckdb.connect() as connection:
-        rows = (
-            connection.execute(
-                "SELECT file, row, rules, sealed FROM read_parquet($files, hive_partitioning = "
-                "true) WHERE batch_id = $batch ORDER BY file, row",
-                {"files": files, "batch": batch_id},
-            )
-            .to_arrow_table()
-            .to_pylist()
-        )
+    rows = rejected_rows(paths, batch_id)
     if not rows:
         return []
     key = Vault.of(paths).batch_key(batch_id)

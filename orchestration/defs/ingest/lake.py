@@ -15,12 +15,13 @@ from orchestration.environment import OWNERS, Environment
 from orchestration.lib.gates import asset_key, check_result, gate_checks, table_name
 from orchestration.lib.lake import sync_lake_version
 from orchestration.lib.landed import column_schema, landing_metadata
+from orchestration.lib.replay import Landed, land
 from orchestration.lib.sources import inputs_read, source_key, source_table
 from orchestration.resources import Workspace
 from siyu.contracts import Contract, contracts
 from siyu.freshness import GATE as FRESHNESS
 from siyu.freshness import judge_freshness, judged_inputs
-from siyu.ingestion import LandingError, land_entity
+from siyu.ingestion import LandingError
 from siyu.retailer import Retailer
 
 
@@ -89,28 +90,24 @@ def _entity_asset(
     def entity(
         context: dg.AssetExecutionContext, workspace: Workspace
     ) -> dg.MaterializeResult[Any]:
-        faults = []
+        faults, run = [], context.run
         try:
-            reports = land_entity(
-                workspace.settings,
-                workspace.retailer,
-                contract.entity,
-                context.run.run_id,
-                datetime.now(UTC),
-            )
+            landed = land(workspace, contract.entity, run.run_id, run.tags, datetime.now(UTC))
         except LandingError as error:
             faults.append(str(error))
-            reports = list(error.reports)
-        sync_lake_version(workspace, contract.entity, context.run.run_id)
-        for report in reports:
+            landed = Landed(error.reports)
+        sync_lake_version(workspace, contract.entity, run.run_id)
+        for report in landed.reports:
             for warning in report.warnings:
                 context.log.warning(f"{report.entity} from {report.source}: {warning}")
+        for reason in landed.unreleased:
+            context.log.warning(f"{contract.entity}: {reason}")
         faults += _unpulled(workspace, pulled)
         if faults:
             # What did land is in the lake; what did not is named. Nothing above goes on from here.
             raise dg.Failure("; ".join(faults), allow_retries=False)
         return dg.MaterializeResult(
-            metadata=landing_metadata(workspace.lake, contract.entity, reports)
+            metadata=landing_metadata(workspace.lake, contract.entity, landed)
         )
 
     return entity

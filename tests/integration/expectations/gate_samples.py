@@ -23,9 +23,7 @@ from siyu.retailer import Retailer
 ROWS = 60
 MODELS = Path(__file__).parents[3] / "dbt_project" / "models"
 # The table of violations is at its best when empty: it has tests of its own.
-TABLES = tuple(
-    table for stage in STAGES for table in judged_tables(stage) if table != INTEGRITY
-)
+TABLES = tuple(table for stage in STAGES for table in judged_tables(stage) if table != INTEGRITY)
 
 _SETTINGS: dict[str, Any] = {
     "name": "sample",

@@ -13,6 +13,7 @@ import pytest
 JOBS = {
     # job: groups that it runs
     "land": {"lake"},  # and sources, where there are connections
+    "replay": {"lake"},
     "refresh": {
         "lake", "staging", "identity", "unified", "marts", "features", "ops", "models", "ml",
         "serving",
@@ -30,6 +31,7 @@ SENSORS = {
 }  # fmt: skip
 SCHEDULES = {
     "daily_landing": ("land", "0 6 * * *", "Asia/Shanghai"),
+    "weekly_maintenance": ("maintenance", "0 2 * * 0", "Asia/Shanghai"),
     "weekly_training": ("train", "0 3 * * 0", "Asia/Shanghai"),
 }
 
@@ -74,7 +76,7 @@ def tills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_there_are_exactly_these_jobs(repository: dg.RepositoryDefinition) -> None:
     named = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
-    assert named == set(JOBS)
+    assert named == {*JOBS, "maintenance"}
 
 
 def test_there_are_exactly_these_sensors(repository: dg.RepositoryDefinition) -> None:
@@ -106,6 +108,11 @@ def test_a_job_runs_every_check_of_the_assets_it_selects(demo: dg.Definitions, n
 def test_only_train_and_rebuild_train_when_no_training_is_due(demo: dg.Definitions) -> None:
     always = {name for name in JOBS if demo.resolve_job_def(name).tags.get("siyu/training")}
     assert always == {"train", "rebuild"}
+
+
+def test_only_replay_says_what_stays_in_quarantine(demo: dg.Definitions) -> None:
+    replaying = {name for name in JOBS if demo.resolve_job_def(name).tags.get("siyu/replay")}
+    assert replaying == {"replay"}
 
 
 def test_only_rebuild_drops_the_warehouse(demo: dg.Definitions) -> None:
