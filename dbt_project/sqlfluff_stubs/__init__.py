@@ -27,7 +27,13 @@ execute = False
 model: dict[str, Any] = {
     "name": "model",
     "config": {"materialized": "incremental", "meta": {"reads": ["orders"]}},
-    "intake": {"start_over": None, "batches": ["b"], "entities": ["orders"], "changes": []},
+    "intake": {
+        "start_over": None,
+        "batches": ["b"],
+        "entities": ["orders"],
+        "since": "1970-01-01 00:00:00",
+        "changes": [],
+    },
 }
 
 

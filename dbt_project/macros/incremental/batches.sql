@@ -51,7 +51,8 @@
 {% macro available_batches() -%}
     select
         batch.batch_id,
-        batch.entity
+        batch.entity,
+        batch.loaded_at
     from {{ source('lake', 'batch') }} as batch
     where
         batch.entity in {{ text_list(entities_read(model)) }}
@@ -77,7 +78,8 @@
 
 {#-
   What the model has to take in, as {'start_over': why or none, 'batches': [...], 'entities': [...],
-  'changes': [...]}: ids of batches, the entities they are of, and ids of changes of the identity map.
+  'since': ..., 'changes': [...]}: ids of batches, the entities they are of, when the first of them
+  landed (UTC; none without batches), and ids of changes of the identity map.
   Asked once for a model; its hooks and its SQL get
   the same answer, whatever they write. It starts over when it was never built, when
   other code built it, when a batch that it holds is no longer in force, and when an identifier began
@@ -90,7 +92,7 @@
 
 {% macro find_intake() -%}
     {%- if adapter.get_relation(this.database, 'applied', 'batch') is none -%}
-        {{ return({'start_over': 'never built', 'batches': [], 'entities': [], 'changes': []}) }}
+        {{ return({'start_over': 'never built', 'batches': [], 'entities': [], 'since': none, 'changes': []}) }}
     {%- endif -%}
     {%- set follows = model.config.meta.get('identifier') -%}
     {%- set query -%}
@@ -106,25 +108,31 @@
     )
     {%- endif %}
 
-    select 'built' as what, code as id, '' as entity from applied where batch_id is null
+    select
+        'built' as what,
+        code as id,
+        '' as entity,
+        cast(null as timestamp) as loaded_at
+    from applied where batch_id is null
     union all
-    select 'gone', batch_id, '' from applied
+    select 'gone', batch_id, '', null from applied
     where
         batch_id not like 'identity:%'
         and batch_id not in (select batch_id from {{ source('lake', 'batch') }})
     union all
-    select 'new', batch_id, entity from available
+    select 'new', batch_id, entity, loaded_at from available
     where batch_id not in (select batch_id from applied where batch_id is not null)
     {%- if follows %}
     union all
-    select distinct case when is_flip then 'flip' else 'change' end, batch_id, '' from change
+    select distinct case when is_flip then 'flip' else 'change' end, batch_id, '', null from change
     {%- endif %}
     order by 1, 2
     {%- endset -%}
     {%- set said = {'built': [], 'gone': [], 'new': [], 'flip': [], 'change': []} -%}
-    {%- set entities = [] -%}
-    {%- for what, id, entity in run_query(query).rows -%}
+    {%- set entities, landed = [], [] -%}
+    {%- for what, id, entity, loaded_at in run_query(query).rows -%}
         {%- do said[what].append(id) -%}{%- do entities.append(entity) -%}
+        {%- if loaded_at -%}{%- do landed.append(loaded_at) -%}{%- endif -%}
     {%- endfor -%}
     {%- set why = none -%}
     {%- if not said.built -%}{%- set why = 'never built' -%}
@@ -133,7 +141,10 @@
     {%- elif said.flip -%}{%- set why = 'an identifier began or ceased to stand for nobody' -%}
     {%- elif model.config.meta.get('whole') and (said.new or said.change) -%}{%- set why = 'something new' -%}
     {%- endif -%}
-    {{ return({'start_over': why, 'batches': said.new, 'entities': entities, 'changes': said.change}) }}
+    {{ return({
+        'start_over': why, 'batches': said.new, 'entities': entities,
+        'since': (landed | min) if landed else none, 'changes': said.change,
+    }) }}
 {%- endmacro %}
 
 {#- Whether the model being run is kept by batches, here and now. -#}
@@ -151,10 +162,17 @@
     {{ return(asked) }}
 {%- endmacro %}
 
-{#- The condition that a row of a lake entity is of a batch to take in; always true in a whole build. -#}
+{#-
+  The condition that a row of a lake entity is of a batch to take in; always true in a whole build.
+  The id decides. That no row of these batches landed before the first of them did is what Parquet's
+  statistics can tell of a row group: batch ids are hashes, which any range of them may hold.
+-#}
 {% macro is_new(alias) -%}
     {%- if is_incremental() -%}
     {{ alias }}._batch_id in {{ text_list(intake().batches) }}
+    {%- if intake().since %}
+    and {{ alias }}._loaded_at >= {{ timestamp_literal(intake().since) }}
+    {%- endif %}
     {%- else -%}
     1 = 1
     {%- endif -%}

@@ -13,7 +13,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from tiny_lake import Row, Shop, at, line, order
+from tiny_lake import LOADED, Row, Shop, at, line, order
 
 from siyu.contracts import contract
 
@@ -136,6 +136,8 @@ def increments(made: Sequence[Landed], count: int, random: Random) -> list[list[
 def land(shop: Shop, part: Sequence[Landed], known: dict[str, list[Row]]) -> None:
     """Land an increment as landing does: exact repeats dropped, replacements of a key counted.
 
+    The clock runs backwards: what comes later says that it landed earlier.
+
     Args:
         shop: Where to.
         part: The rows.
@@ -152,7 +154,8 @@ def land(shop: Shop, part: Sequence[Landed], known: dict[str, list[Row]]) -> Non
         before.append(row)
         fresh[entity].append(row)
     for entity, new in fresh.items():
-        shop.land(entity, new, superseding[entity])
+        clock = LOADED - timedelta(hours=len(known[entity]))
+        shop.land(entity, new, superseding[entity], clock)
 
 
 def content(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:

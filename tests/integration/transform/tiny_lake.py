@@ -83,13 +83,20 @@ class Shop:
     def paths(self) -> Paths:
         return Paths.of(self.settings)
 
-    def land(self, entity: str, rows: Sequence[Row], superseding: int = 0) -> None:
+    def land(
+        self,
+        entity: str,
+        rows: Sequence[Row],
+        superseding: int = 0,
+        loaded_at: datetime = LOADED,
+    ) -> None:
         """Land rows as one batch; columns left out are null, audit columns get sensible values."""
         found = contract(entity)
         columns = [column for column in found.lake_columns if column.name != "_source"]
         batch = f"{entity}-{len(Lake(self.paths).ledger(entity).manifests)}"
         whole = [
-            _whole(row, found.event_time) | {"_batch_id": batch, "_file": "rows", "_row": number}
+            {"_loaded_at": loaded_at, **_whole(row, found.event_time)}
+            | {"_batch_id": batch, "_file": "rows", "_row": number}
             for number, row in enumerate(rows, start=1)
         ]
         schema = pa.schema([(c.name, _TYPES[c.sql_type]) for c in columns])
@@ -108,7 +115,7 @@ class Shop:
                 rows_in=len(whole),
                 accepted=len(whole),
                 superseding=superseding,
-                loaded_at=LOADED.replace(tzinfo=UTC),
+                loaded_at=loaded_at.replace(tzinfo=UTC),
             ),
         )
 
@@ -186,7 +193,7 @@ def shop(home: Path, mappings: Sequence[str]) -> Shop:
 
 def _whole(row: Row, event_time: str | None) -> dict[str, Any]:
     """A row with its local days, exact money and audit columns filled in."""
-    said = {
+    said: dict[str, Any] = {
         name: Decimal(str(value)) if isinstance(value, float) else value
         for name, value in row.items()
     }
@@ -199,7 +206,6 @@ def _whole(row: Row, event_time: str | None) -> dict[str, Any]:
     said.setdefault("_event_at", event)
     said.setdefault("_event_date", None if event is None else _local(event))
     said.setdefault("_known_at", event or LOADED)
-    said.setdefault("_loaded_at", LOADED)
     return said
 
 
