@@ -8,8 +8,8 @@ kept at least once; one that comes twice is told by its ``event_id``.
 Each line is one event: ``{"received_at", "event_id", "event": {…}}``, the fields of its XML as they
 came, all texts; events nobody knows yet are kept like any other.
 
-What belongs here: the protocol, the receiver, and how many events get lost. What does not: what an
-event means (the retailer's mappings).
+What belongs here: the protocol and the receiver. What does not: what an event means (the retailer's
+mappings), or how many never came (``ops.wecom_callback_loss``).
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from xml.parsers import expat
 
-import duckdb
-import pyarrow as pa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 from filelock import FileLock, Timeout
@@ -475,61 +473,3 @@ def callback_store(settings: Settings, retailer: Retailer, connection: str) -> R
     raise InputError(
         f"connection {connection}: no input in retailer.yaml has `location: {LOCATION}`; add one"
     )
-
-
-# --- lost events -----------------------------------------------------------------------------
-
-_LOST = """
-WITH span AS (SELECT min(occurred_at) AS first, max(occurred_at) AS last FROM events),
-polled AS (
-    SELECT DISTINCT external_userid, staff_id, added_at
-    FROM contacts, span
-    WHERE added_at BETWEEN span.first AND span.last
-),
-matched AS (
-    SELECT
-        CAST(timezone($timezone, timezone('UTC', added_at)) AS DATE) AS day,
-        EXISTS (
-            SELECT 1 FROM events
-            WHERE events.change_type IN ('add_external_contact', 'add_half_external_contact')
-                AND events.external_userid = polled.external_userid
-                AND events.staff_id = polled.staff_id
-                AND abs(epoch(events.occurred_at) - epoch(polled.added_at)) <= $tolerance_seconds
-        ) AS came
-    FROM polled
-)
-SELECT
-    day,
-    count(*) AS adds,
-    count(*) FILTER (WHERE NOT came) AS lost,
-    count(*) FILTER (WHERE NOT came) / count(*) AS lost_event_rate
-FROM matched
-GROUP BY day
-ORDER BY day
-"""
-
-
-def lost_events(
-    contacts: pa.Table, events: pa.Table, timezone: str, tolerance: timedelta = timedelta(hours=1)
-) -> pa.Table:
-    """How many of the contacts that polls saw being added came without a callback, by day.
-
-    Counted are adds in the span from the first to the last event received, of whatever kind:
-    before the one the receiver did not run yet, and after the other nothing is known. A time when
-    it did not run in between counts as lost, as it should.
-
-    Args:
-        contacts: What polls saw: ``external_userid, staff_id, added_at`` (UTC).
-        events: What callbacks said: ``external_userid, staff_id, change_type, occurred_at`` (UTC);
-            the same event may be there more than once.
-        timezone: In which days are counted.
-        tolerance: How far the two times of one add may lie apart.
-
-    Returns:
-        ``day, adds, lost, lost_event_rate`` for days with adds; the rate is ``lost / adds``, 0 to 1.
-    """
-    with duckdb.connect() as connection:
-        connection.register("contacts", contacts)
-        connection.register("events", events)
-        asked = {"timezone": timezone, "tolerance_seconds": tolerance.total_seconds()}
-        return connection.execute(_LOST, asked).to_arrow_table()

@@ -47,7 +47,7 @@ ASSETS = {
         fct_refund identity_event
     """,
     "marts": "cohort_retention customer_360 customer_rfm kpi_weekly",
-    "ops": "integrity_violation",
+    "ops": "integrity_violation wecom_callback_loss",
     "features": f"customer_features customer_labels {WORKING}",
     "models": "churn repurchase",
     "ml": "customer_scores",
