@@ -153,6 +153,7 @@ def _code(retailer: Retailer) -> str:
         "identifiers": {name: ns.type for name, ns in retailer.identifiers.items()},
         "timezone": retailer.timezone,
         "currency": retailer.currency,
+        "tasks": {name: task.model_dump(mode="json") for name, task in retailer.models.items()},
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 

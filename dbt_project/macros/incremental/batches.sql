@@ -16,6 +16,7 @@
     create schema if not exists applied;
     create table if not exists applied.batch (model varchar, batch_id varchar, code varchar);
     create table if not exists applied.identity_change (change_id bigint, identifier varchar, is_flip boolean);
+    create table if not exists applied.label_input (customer_id varchar, fingerprint hugeint);
 {%- endmacro %}
 
 {#- A list of texts as an SQL list; nothing equals the one of an empty list. -#}

@@ -1,3 +1,9 @@
+{{ config(
+    materialized=by_batch(), incremental_strategy='relabelled', on_schema_change='fail',
+    meta={'reads': ['orders', 'order_lines']},
+    pre_hook='{{ find_relabelled() }}',
+    post_hook=['{{ record_label_inputs() }}', '{{ record_applied() }}'],
+) }}
 -- What customers did after each as-of date, from all that is known now; apart from the features, so
 -- that nothing of it can get into them. A label is null until its window has passed.
 select
