@@ -2,8 +2,8 @@
 
 A new column is kept aside, sealed, until it is declared or mapped; a missing one that only optional
 columns of the contract are made of is null; a missing one that anything else needs, or one whose
-type changed beyond what can be cast, stops the input. CSV and Parquet only: of JSON no other keys
-than the declared ones are read.
+type changed beyond what can be cast, stops the input. Of JSON only new keys are told, by the first
+records of a file: that a key is absent says nothing there.
 
 What belongs here: comparing columns, and keeping new ones aside. What does not: faults of single
 rows (``rules``), or reading files (``readers``).
@@ -25,7 +25,7 @@ from siyu.contracts import Contract
 from siyu.ingestion.connectors import SourceFile
 from siyu.ingestion.errors import InputError
 from siyu.ingestion.mapping import MappingSql, columns_named, columns_needed
-from siyu.ingestion.readers import columns_of
+from siyu.ingestion.readers import JSON, columns_of, json_keys
 from siyu.lake import Drift, Ledger, Manifest, commit, identifier, literal
 from siyu.paths import Paths
 from siyu.retailer import Input
@@ -81,9 +81,13 @@ class Columns:
         return tuple(said[found.change].format(**found.model_dump()) for found in self.drift)
 
     def readable(self, source: Input) -> Input:
-        """The input without declared columns that a file lacks; ``complete`` brings them back."""
+        """The input with the columns to read: those declared and in the files, and new JSON keys.
+
+        ``complete`` brings back what a file lacks.
+        """
         kept = {name: kind for name, kind in source.columns.items() if name not in self.absent}
-        return source.model_copy(update={"columns": kept}) if self.absent else source
+        new = dict.fromkeys(self.new if source.format in JSON else (), "JSON")
+        return source.model_copy(update={"columns": kept | new})
 
     def complete(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
         """Give the view of an input the columns that files lack, null where they are absent."""
@@ -127,19 +131,22 @@ def compare(
         InputError: a column that is needed is missing, or cannot be cast any more; names file,
             column, what was expected and found, and what to do.
     """
-    if source.format not in ("csv", "parquet"):
-        return Columns()
+    mentioned = columns_named(mapping)
+    if source.format in JSON:
+        keys = dict.fromkeys(json_keys(name, source, files), "JSON")
+        # A key that few records have may be in one batch and not in the next.
+        new = _new(keys, source, _earlier(ledger, name), mentioned)
+        return Columns({**keys, **source.columns}, tuple(new))
     by_file = {file: _columns(connection, name, source, file) for file in files}
     by_file = {file: columns for file, columns in by_file.items() if columns}
     seen = {column: kind for columns in by_file.values() for column, kind in columns.items()}
     before = previous(ledger, name)
     known = before.columns if before else {}
-    mentioned = columns_named(mapping)
     expected = {c: kind for c, kind in known.items() if c.lower() in mentioned}
     expected = {**expected, **source.columns}
     absent = _absent(name, by_file, expected, columns_needed(mapping, entity))
     drift = [
-        *(_new(seen, source, before, mentioned) if before else ()),
+        *_new(seen, source, [before] if before else [], mentioned),
         *(Drift(column=c, change="missing", expected=kind) for c, kind in absent.items()),
     ]
     for column, kind in seen.items():
@@ -152,8 +159,12 @@ def compare(
 
 def previous(ledger: Ledger, source: str) -> Manifest | None:
     """The last batch in force of an input that says which columns it had."""
-    found = (m for m in reversed(ledger.active) if m.source == source and m.columns)
-    return next(found, None)
+    return next(iter(_earlier(ledger, source)), None)
+
+
+def _earlier(ledger: Ledger, source: str) -> list[Manifest]:
+    """Batches in force of an input that say which columns they had, the last first."""
+    return [m for m in reversed(ledger.active) if m.source == source and m.columns]
 
 
 def _columns(
@@ -167,12 +178,21 @@ def _columns(
 
 
 def _new(
-    seen: Mapping[str, str], source: Input, before: Manifest, mentioned: frozenset[str]
+    seen: Mapping[str, str],
+    source: Input,
+    earlier: Sequence[Manifest],
+    mentioned: frozenset[str],
 ) -> Iterator[Drift]:
-    """Columns that no earlier batch had; one stays new until it is declared or mapped."""
-    aside = {found.column for found in before.drift if found.change == "new"}
-    known = {column.lower() for column in (*before.columns, *source.columns) if column not in aside}
-    known |= {column.lower() for column in source.columns} | mentioned
+    """Columns that no earlier batch had; one stays new until it is declared or mapped.
+
+    In a first landing, without earlier batches, nothing is new.
+    """
+    if not earlier:
+        return
+    known = {column.lower() for column in source.columns} | mentioned
+    for batch in earlier:
+        aside = {found.column for found in batch.drift if found.change == "new"}
+        known |= {column.lower() for column in batch.columns if column not in aside}
     for column, kind in seen.items():
         if column.lower() not in known:
             yield Drift(column=column, change="new", found=kind)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import glob
 import json
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -59,6 +60,10 @@ _OPTIONS = {
 _LARGEST_RECORD = 1 << 24
 _BLANKS = " \t\r\n"
 _CHARACTERS_AT_ONCE = 1 << 20
+JSON = ("json", "jsonl")
+# So many records of a JSON file are asked for their keys.
+_KEYS_FROM = 1_000
+_NAME = re.compile(r"[^\W\d][\w.$-]{0,63}")
 # What a view adds to the columns of its input.
 _ADDED = {"_file", "_row", "_path", "_nth", "_before"}
 
@@ -259,7 +264,7 @@ def columns_of(
         InputError: nothing is declared and there is no file to ask.
     """
     declared = dict(source.columns)
-    if source.format in ("json", "jsonl"):
+    if source.format in JSON:
         return _declared_json(name, source)
     try:
         found = _columns_found(connection, name, source, files)
@@ -796,6 +801,32 @@ def _read_json(
         said = _json_lines(text) if source.format == "jsonl" else _json_documents(text)
         _insert_json(connection, raw, text, types, islice(said, limit))
     return _Records(raw, "", _counted(connection, raw))
+
+
+def json_keys(name: str, source: Input, files: Sequence[SourceFile]) -> list[str]:
+    """Keys that the first records of JSON files have, whether declared or not.
+
+    Only what looks like a name: a broken record may have anybody's phone number for a key. Of keys
+    that differ in case only, the first.
+
+    Raises:
+        InputError: a file cannot be opened.
+    """
+    found: dict[str, str] = {}
+    for text in _looked_at(name, source, files):
+        said = _json_lines(text) if source.format == "jsonl" else _json_documents(text)
+        with suppress(*UNREADABLE):  # reading all of the file says it better
+            for record in map(_record, islice(said, _KEYS_FROM)):
+                found |= {key.lower(): key for key in record if key.lower() not in found}
+    return [key for key in found.values() if _NAME.fullmatch(key) and key not in _ADDED]
+
+
+def _record(said: str) -> dict[str, Any]:
+    try:
+        record = json.loads(said)
+    except (ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _json_form(source: Input, texts: Sequence[Text]) -> tuple[str, int]:

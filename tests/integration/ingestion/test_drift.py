@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -165,3 +166,77 @@ def test_parquet_of_another_type_stops_its_input_unless_it_casts(tmp_path: Path)
     said = str(caught.value)
     assert "4.parquet: column opened: expected DATE, found VARCHAR" in said
     assert PHONE not in said
+
+
+# --- JSON --------------------------------------------------------------------------------------
+
+DECLARED = {"id": "VARCHAR", "name": "VARCHAR", "city": "VARCHAR"}
+
+
+def line(**values: object) -> str:
+    return json.dumps(values, ensure_ascii=False) + "\n"
+
+
+@pytest.fixture
+def feed(tmp_path: Path) -> Shop:
+    """A shop that has landed one JSON file of stores, with a key that nobody declared."""
+    shop = make_shop(tmp_path)
+    shop.input("till", format="jsonl", location="till/*.jsonl", columns=DECLARED)
+    shop.mapping("stores", STORES)
+    shop.write("till/1.jsonl", line(id="s1", name="One", city="Suzhou", spare=1))
+    shop.landed("stores")
+    return shop
+
+
+def test_a_new_json_key_is_reported_and_kept_aside_sealed(feed: Shop) -> None:
+    feed.write(
+        "till/2.jsonl",
+        line(id="s2", spare=2) + line(id="s3", manager={"phone": PHONE}) + line(id="s4", ID="x"),
+    )
+
+    (report,) = feed.land("stores", NOW + timedelta(days=1))
+
+    assert report.manifest is not None
+    assert report.manifest.accepted == 3
+    assert report.manifest.drift == (Drift(column="manager", change="new", found="JSON"),)
+    (kept,) = open_aside(feed.paths, report.manifest.batch_id)
+    assert json.loads(kept["manager"]) == {"phone": PHONE}
+
+
+def test_a_new_json_key_is_new_no_more_once_it_is_declared(feed: Shop) -> None:
+    feed.write("till/2.jsonl", line(id="s2", size=1))
+    assert [each.column for each in feed.landed("stores", NOW + timedelta(days=1)).drift] == [
+        "size"
+    ]
+
+    feed.input(
+        "till", format="jsonl", location="till/*.jsonl", columns={**DECLARED, "size": "BIGINT"}
+    )
+    feed.write("till/3.jsonl", line(id="s3", size=1))
+
+    assert feed.landed("stores", NOW + timedelta(days=2)).drift == ()
+
+
+def test_what_does_not_look_like_the_name_of_a_key_is_not_repeated(feed: Shop) -> None:
+    feed.write(
+        "till/2.jsonl",
+        line(id="s2", **{PHONE: 1, "an@example.com": 1, "x" * 65: 1, "_row": 9}),
+    )
+
+    assert feed.landed("stores", NOW + timedelta(days=1)).drift == ()
+
+
+def test_a_json_key_that_is_absent_is_null_and_nothing_to_report(feed: Shop) -> None:
+    feed.write("till/2.jsonl", line(id="s2"))
+
+    assert feed.landed("stores", NOW + timedelta(days=1)).drift == ()
+
+
+@pytest.mark.parametrize("broken", ["{", '{"id": "s3", "city": ', "[1, 2]", "\x00", '"id"'])
+def test_records_that_cannot_be_read_hide_no_new_key(feed: Shop, broken: str) -> None:
+    feed.write("till/2.jsonl", broken + "\n" + line(id="s2", size=1))
+
+    manifest = feed.landed("stores", NOW + timedelta(days=1))
+
+    assert [each.column for each in manifest.drift] == ["size"]
+    assert (manifest.accepted, manifest.quarantined) == (1, 1)
