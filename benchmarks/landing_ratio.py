@@ -6,15 +6,19 @@
 A till's order lines come as one CSV file and as one Parquet file. Landing reads, maps, types and
 judges them, seeks repeats, and commits them to Delta. COPY runs the same mapping over the same
 file, with the contract's types, into one Parquet file with the lake's columns; it checks nothing.
-Each has a process of its own, for its peak of memory.
+Each has a process of its own, for its peak of memory, and is done three times in turn: a machine
+that others share makes the same COPY twice as dear from one minute to the next, so the cheapest of
+each is compared. Peaks are the largest.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +35,7 @@ from siyu.retailer import load_retailer
 
 ROWS = 5_000_000
 FORMATS = ("csv", "parquet")
+TRIES = 3
 MOST_BYTES = 2_000_000_000
 NOW = datetime(2026, 7, 1, 4, tzinfo=UTC)
 
@@ -71,13 +76,15 @@ def main(rows: int = ROWS) -> bool:
     with tempfile.TemporaryDirectory(prefix="siyu-bench-") as folder:
         home = Path(folder)
         _make_sources(home, rows)
-        costs = {
-            (work, form): _apart(home, work, form) for form in FORMATS for work in ("copy", "land")
-        }
+        taken: dict[tuple[str, str], list[Cost]] = defaultdict(list)
+        for form in FORMATS:
+            for work in ("copy", "land") * TRIES:
+                taken[work, form].append(_apart(home, work, form))
+    costs = {done: min(each, key=lambda cost: cost.cpu_seconds) for done, each in taken.items()}
     ratios = {
         form: costs["land", form].cpu_seconds / costs["copy", form].cpu_seconds for form in FORMATS
     }
-    peak = max(costs["land", form].peak_bytes for form in FORMATS)
+    peak = max(cost.peak_bytes for form in FORMATS for cost in taken["land", form])
     return report(
         name="landing_ratio",
         value=max(ratios.values()),
@@ -85,6 +92,7 @@ def main(rows: int = ROWS) -> bool:
         goal=at_most(1.5, provided=peak < MOST_BYTES),
         compared_with="DuckDB's COPY of the same query to Parquet, in the same run",
         rows=rows,
+        tries=TRIES,
         landing_peak_bytes=peak,
         most_peak_bytes=MOST_BYTES,
         **{f"{form}_ratio": ratio for form, ratio in ratios.items()},
@@ -112,7 +120,8 @@ def _make_sources(home: Path, rows: int) -> None:
 
 
 def _apart(home: Path, work: str, form: str) -> Cost:
-    """Run one piece of work in a process of its own."""
+    """Run one piece of work in a process of its own, and from nothing."""
+    shutil.rmtree(home / "home", ignore_errors=True)
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.landing_ratio", work, str(home), form],
         cwd=REPO, check=True, stdout=subprocess.PIPE,
