@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -90,8 +90,12 @@ _BATCH_SCHEMA = pa.schema(
         "backfill": pa.bool_(),
         "complete_through": pa.date32(),
         "run_id": pa.string(),
+        "rewritten": pa.int64(),
     }
 )
+
+# Commits without a manifest after which every row is what it was.
+_UPKEEP = frozenset({"CREATE TABLE", "OPTIMIZE", "VACUUM START", "VACUUM END"})
 
 _QUARANTINE_SUMMARY_SCHEMA = pa.schema(
     {
@@ -223,9 +227,16 @@ class ViewSource(NamedTuple):
 
 @dataclass(frozen=True)
 class Ledger:
-    """Every manifest of one entity, oldest first, and what follows from their order."""
+    """Every manifest of one entity, oldest first, and what follows from their order.
+
+    Attributes:
+        manifests: Of every commit that bears one.
+        rewritten: Version of the table at which rows that a batch had landed were last deleted or
+            changed where they are, as an erasure does; absent for a batch that is as it landed.
+    """
 
     manifests: tuple[Manifest, ...]
+    rewritten: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def active(self) -> tuple[Manifest, ...]:
@@ -300,8 +311,8 @@ class Lake:
 
     def version(self, entity: str) -> int | None:
         """Version of the Delta table, or None when nothing ever landed."""
-        table = self.table(entity)
-        return None if table is None else table.version()
+        newest = _newest_entry(self.folder(entity))
+        return None if newest is None else int(newest.name.partition(".")[0])
 
     def query(self, entity: str) -> str:
         """A SELECT that yields the contract's lake columns, in order and exactly typed."""
@@ -358,7 +369,11 @@ class Lake:
     def batches(self) -> pa.Table:
         """One row per batch in force, over all entities."""
         return pa.Table.from_pylist(
-            [_batch(manifest) for entity in contracts() for manifest in self.manifests(entity)],
+            [
+                _batch(manifest) | {"rewritten": ledger.rewritten.get(manifest.batch_id, 0)}
+                for ledger in map(self.ledger, contracts())
+                for manifest in ledger.active
+            ],
             _BATCH_SCHEMA,
         )
 
@@ -628,8 +643,16 @@ def _newest_entry(folder: Path) -> _LogEntry | None:
 @lru_cache(maxsize=256)
 def _ledger(folder: Path, _newest: _LogEntry) -> Ledger:
     """The ledger as of a commit; a run asks for it hundreds of times, and seldom commits."""
-    found = (entry.get(MANIFEST) for entry in reversed(DeltaTable(str(folder)).history()))
-    return Ledger(tuple(Manifest.model_validate_json(said) for said in found if said))
+    manifests: list[Manifest] = []
+    rewritten: dict[str, int] = {}
+    for entry in reversed(DeltaTable(str(folder)).history()):
+        if said := entry.get(MANIFEST):
+            manifests.append(Manifest.model_validate_json(said))
+            rewritten.pop(manifests[-1].batch_id, None)
+        elif entry["operation"] not in _UPKEEP:
+            # Which batches it touched the log does not say.
+            rewritten |= {manifest.batch_id: entry["version"] for manifest in manifests}
+    return Ledger(tuple(manifests), rewritten)
 
 
 def _types(entity: Contract) -> dict[str, str]:
@@ -660,7 +683,9 @@ def _select(table: DeltaTable | None, types: Mapping[str, str]) -> str:
 
 def _batch(manifest: Manifest) -> dict[str, Any]:
     said = {
-        name: getattr(manifest, name) for name in _BATCH_SCHEMA.names if name != "file_count"
+        name: getattr(manifest, name)
+        for name in _BATCH_SCHEMA.names
+        if name not in ("file_count", "rewritten")
     } | {"file_count": len(manifest.files)}
     return {
         name: value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value

@@ -491,6 +491,12 @@ _LAKE_TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str, str]]]] = {
             "loaded_at": ("TIMESTAMP", "When it landed (UTC)", "入湖时间（UTC）"),
             "complete_through": ("DATE", "Last local day it shows complete", "数据完整截止日"),
             "run_id": ("VARCHAR", "Run that landed it", "运行编号"),
+            "rewritten": (
+                "BIGINT",
+                "Version of the lake's table at which rows were last deleted or changed where they "
+                "are; 0 when all are as they landed",
+                "行最近被原位删除或修改时的表版本；未改动为0",
+            ),
         },
     ),
     "quarantine_summary": (

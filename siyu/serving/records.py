@@ -102,6 +102,11 @@ OPS_TEXTS: Mapping[str, TableText] = {
             "backfill": ("Whether it was the first landing of its input", "是否首次入湖"),
             "complete_through": ("Last local day it shows complete", "数据完整截止日"),
             "run_id": ("Run that landed it", "运行编号"),
+            "rewritten": (
+                "Version of the lake's table at which rows were last deleted or changed where they "
+                "are; 0 when all are as they landed",
+                "行最近被原位删除或修改时的表版本；未改动为0",
+            ),
         },
     ),
     "ops.quarantine_summary": TableText(

@@ -1,10 +1,12 @@
 {#-
   Which batches a table holds, and which it has yet to take in.
 
-  `applied.batch` keeps, for each incremental model, the id of every batch that its rows come
+  `applied.taken_in` keeps, for each incremental model, the id of every batch that its rows come
   from, written in the transaction that writes the rows: a killed run leaves both or neither. Ids, not
-  a watermark: what matters is which batches are in force, in whatever order they landed. A row
-  without a batch says that the model was built, and by which code.
+  a watermark: what matters is which batches are in force, in whatever order they landed. Beside an id
+  stands when rows of the batch were last changed where they are (0: never), as the erasure of a person
+  does: a batch that was changed since is another one. A row without a batch says that the model was
+  built, and by which code.
 
   A model names the entities that it reads in `meta: {reads: [...]}`, and the column that holds the
   identifier which ties its rows to customers in `meta: {identifier: ...}`. All this is DuckDB's; on
@@ -14,7 +16,9 @@
 {#- The tables that remember, made where they are missing by whatever first writes to one. -#}
 {% macro create_applied() -%}
     create schema if not exists applied;
-    create table if not exists applied.batch (model varchar, batch_id varchar, code varchar);
+    create table if not exists applied.taken_in (
+        model varchar, batch_id varchar, rewritten bigint, code varchar
+    );
     create table if not exists applied.identity_change (change_id bigint, identifier varchar, is_flip boolean);
     create table if not exists applied.label_input (customer_id varchar, fingerprint hugeint);
 {%- endmacro %}
@@ -53,22 +57,23 @@
     select
         batch.batch_id,
         batch.entity,
-        batch.loaded_at
+        batch.loaded_at,
+        batch.rewritten
     from {{ source('lake', 'batch') }} as batch
     where
         batch.entity in {{ text_list(entities_read(model)) }}
         {%- for above in incremental_ancestors() %}
         and (
             batch.entity not in {{ text_list(entities_read(above)) }}
-            or batch.batch_id in (
-                select applied.batch_id from applied.batch as applied
+            or (batch.batch_id, batch.rewritten) in (
+                select applied.batch_id, applied.rewritten from applied.taken_in as applied
                 where applied.model = '{{ above.name }}'
             )
         )
         {%- endfor %}
 {%- endmacro %}
 
-{#- A query of the changes of the identity map; ids in the form in which applied.batch keeps them. -#}
+{#- A query of the changes of the identity map; ids in the form in which applied.taken_in keeps them. -#}
 {% macro identity_changes() -%}
     select
         'identity:' || cast(change.change_id as string) as batch_id,
@@ -81,10 +86,10 @@
   What the model has to take in, as {'start_over': why or none, 'batches': [...], 'entities': [...],
   'since': ..., 'changes': [...]}: ids of batches, the entities they are of, when the first of them
   landed (UTC; none without batches), and ids of changes of the identity map.
-  Asked once for a model; its hooks and its SQL get
-  the same answer, whatever they write. It starts over when it was never built, when
-  other code built it, when a batch that it holds is no longer in force, and when an identifier began
-  or ceased to stand for nobody, as weaker identifiers of the same rows count then.
+  Asked once for a model; its hooks and its SQL get the same answer, whatever they write. It starts
+  over when it was never built, when other code built it, when a batch that it holds is no longer in
+  force or was changed, and when an identifier began or ceased to stand for nobody, as weaker
+  identifiers of the same rows count then.
 -#}
 {% macro intake() -%}
     {%- if 'intake' not in model -%}{%- do model.update({'intake': find_intake()}) -%}{%- endif -%}
@@ -92,13 +97,13 @@
 {%- endmacro %}
 
 {% macro find_intake() -%}
-    {%- if adapter.get_relation(this.database, 'applied', 'batch') is none -%}
+    {%- if adapter.get_relation(this.database, 'applied', 'taken_in') is none -%}
         {{ return({'start_over': 'never built', 'batches': [], 'entities': [], 'since': none, 'changes': []}) }}
     {%- endif -%}
     {%- set follows = model.config.meta.get('identifier') -%}
     {%- set query -%}
     with applied as (
-        select batch_id, code from applied.batch where model = '{{ model.name }}'
+        select batch_id, rewritten, code from applied.taken_in where model = '{{ model.name }}'
     ),
 
     available as ({{ available_batches() }})
@@ -119,7 +124,7 @@
     select 'gone', batch_id, '', null from applied
     where
         batch_id not like 'identity:%'
-        and batch_id not in (select batch_id from {{ source('lake', 'batch') }})
+        and (batch_id, rewritten) not in (select batch_id, rewritten from {{ source('lake', 'batch') }})
     union all
     select 'new', batch_id, entity, loaded_at from available
     where batch_id not in (select batch_id from applied where batch_id is not null)
@@ -138,7 +143,7 @@
     {%- set why = none -%}
     {%- if not said.built -%}{%- set why = 'never built' -%}
     {%- elif said.built != [var('code')] -%}{%- set why = 'built by other code' -%}
-    {%- elif said.gone -%}{%- set why = 'a batch is no longer in force' -%}
+    {%- elif said.gone -%}{%- set why = 'a batch is no longer in force, or not as it was' -%}
     {%- elif said.flip -%}{%- set why = 'an identifier began or ceased to stand for nobody' -%}
     {%- elif model.config.meta.get('whole') and (said.new or said.change) -%}{%- set why = 'something new' -%}
     {%- endif -%}
@@ -188,16 +193,16 @@
 {% macro record_applied() -%}
     {%- if takes_in_batches() -%}
     {{ create_applied() }}
-    delete from applied.batch where model = '{{ model.name }}';
-    insert into applied.batch
-    select '{{ model.name }}', batch_id, '{{ var("code") }}' from (
-        select batch_id from ({{ available_batches() }}) as available
+    delete from applied.taken_in where model = '{{ model.name }}';
+    insert into applied.taken_in
+    select '{{ model.name }}', batch_id, rewritten, '{{ var("code") }}' from (
+        select batch_id, rewritten from ({{ available_batches() }}) as available
         {%- if model.config.meta.get('identifier') %}
         union
-        select batch_id from ({{ identity_changes() }}) as noted
+        select batch_id, 0 from ({{ identity_changes() }}) as noted
         {%- endif %}
         union all
-        select null
+        select null, 0
     ) as taken_in
     {%- endif -%}
 {%- endmacro %}
