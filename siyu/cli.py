@@ -194,10 +194,9 @@ def batch_list(entity: Annotated[str, typer.Argument(help="entity, such as order
     from siyu.lake import Lake
 
     for manifest in Lake(Paths.of(_settings())).manifests(entity):
-        _out.print(
+        _plain(
             f"{manifest.batch_id}  {manifest.source:<24} {manifest.accepted:>10,} accepted  "
-            f"{manifest.quarantined:>7,} quarantined  {manifest.loaded_at:%Y-%m-%d %H:%M}",
-            highlight=False,
+            f"{manifest.quarantined:>7,} quarantined  {manifest.loaded_at:%Y-%m-%d %H:%M}"
         )
 
 
@@ -238,7 +237,7 @@ def quarantine_list() -> None:
         found = quarantine(Paths.of(settings), load_retailer(settings))
     except RetailerError as error:
         raise _stop(str(error)) from None
-    _out.print(quarantine_page(found))
+    _out.print(quarantine_page(found), crop=False)
 
 
 @quarantine_app.command("show")

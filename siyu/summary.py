@@ -11,7 +11,8 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from rich.console import Console, Group, RenderableType
+from rich import box
+from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -170,16 +171,22 @@ def quarantine_page(found: pa.Table) -> RenderableType:
     """What is and was in quarantine (``siyu.quality.quarantine``), newest first."""
     if not found.num_rows:
         return Text("Nothing has been rejected.")
-    table = Table(title="Rows that broke a rule", title_justify="left", expand=False)
-    for name in ("day", "entity", "input", "rule", "column", "status"):
-        table.add_column(name)
-    for name in ("rows", "share"):
-        table.add_column(name, justify="right")
-    for row in found.sort_by([("loaded_date", "descending")]).to_pylist():
-        table.add_row(
-            str(row["loaded_date"]), row["entity"], row["source"], row["rule"], row["column"],
+    shown = [
+        (
+            str(row["loaded_date"]), row["source"], f"{row['entity']}.{row['column']}", row["rule"],
             row["status"], f"{row['rows']:,}", "" if row["share"] is None else f"{row['share']:.2%}",
-        )  # fmt: skip
+        )
+        for row in found.sort_by([("loaded_date", "descending")]).to_pylist()
+    ]  # fmt: skip
+    table = Table(title="Rows that broke a rule", title_justify="left", box=box.SIMPLE)
+    names = ("day", "input", "column", "rule", "status", "rows", "share")
+    for name, *values in zip(names, *shown, strict=True):
+        # A name broken in the middle is no name: wider than the terminal is better.
+        width = max(map(len, (name, *values)))
+        justify: JustifyMethod = "right" if name in ("rows", "share") else "left"
+        table.add_column(name, min_width=width, no_wrap=True, justify=justify)
+    for row in shown:
+        table.add_row(*row)
     return table
 
 

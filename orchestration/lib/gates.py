@@ -179,7 +179,7 @@ def check_result(
         passed=not broken,
         severity=dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN,
         description=(
-            "; ".join(result.message for result in broken)
+            " ".join(result.message for result in broken)
             if broken
             else f"all {len(results)} rules passed"
         ),

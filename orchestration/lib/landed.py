@@ -53,7 +53,7 @@ def landing_metadata(lake: Lake, entity: str, done: Landed) -> dict[str, Any]:
         ),
         "batches": _batches(held) if held else "none",
         **_drift(landed),
-        **({"still_in_quarantine": "; ".join(done.unreleased)} if done.unreleased else {}),
+        **_unreleased(done.unreleased),
         **(_seen(lake, contract(entity), landed) if landed else {}),
     }
 
@@ -75,6 +75,12 @@ def _batches(held: Sequence[Manifest]) -> dg.TableMetadataValue:
             for manifest in held[-_BATCHES:]
         ]
     )
+
+
+def _unreleased(reasons: Sequence[str]) -> dict[str, Any]:
+    """What a replay had to leave in quarantine."""
+    said = dg.MetadataValue.md("\n".join(f"- {reason}" for reason in reasons))
+    return {"still_in_quarantine": said} if reasons else {}
 
 
 def _drift(landed: Sequence[Manifest]) -> dict[str, Any]:
