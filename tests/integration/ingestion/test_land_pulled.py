@@ -20,7 +20,7 @@ from made_up_shop import POINTS, Shop, ledger_csv, outcomes
 from temporary_postgres import Server, binaries, running_server
 
 from siyu.config import REPO
-from siyu.ingestion import LandingError, LandingReport, check_retailer
+from siyu.ingestion import LandingError, LandingReport, check_retailer, replay
 from siyu.ingestion.connectors import PULLERS, mall, wecom
 from siyu.ingestion.pull import Puller, PullError, pull_connection
 from siyu.ingestion.raw import RawFile, RawStore
@@ -86,11 +86,15 @@ class Till(Fed):
         self.input("ledger", f"{self.schema}.ledger", format="parquet", pull=pull, required=True)
         shop.mapping("points", POINTS)
 
-    def add(self, entry: str, seen: str) -> None:
+    def add(self, entry: str, seen: str, reason: str = "purchase") -> None:
         self._database.execute(
             f"INSERT INTO {self.schema}.ledger VALUES "
-            f"('{entry}', '7', 30, 'purchase', '2026-06-02 12:00', '{seen}')"
+            f"('{entry}', '7', 30, '{reason}', '2026-06-02 12:00', '{seen}')"
         )
+
+    def empty(self) -> None:
+        """The table forgets what was pulled."""
+        self._database.execute(f"DELETE FROM {self.schema}.ledger")
 
     def land(self, now: Any = NOW) -> LandingReport:
         (report,) = self.shop.land("points", now)
@@ -102,6 +106,26 @@ def till(shop: Shop, database: Server) -> Iterator[Till]:
     made = Till(shop, database)
     yield made
     database.execute(f"DROP SCHEMA {made.schema} CASCADE")
+
+
+def test_what_was_pulled_is_let_out_of_quarantine_without_asking_the_system_again(
+    till: Till,
+) -> None:
+    till.add("p1", "2026-06-09 10:00+00")
+    till.add("p2", "2026-06-09 10:00+00", reason="bought")
+    till.pull()
+    first = till.land().manifest
+    assert first is not None
+    assert (first.accepted, first.quarantined) == (1, 1)
+    till.empty()
+    till.shop.mapping(
+        "points", POINTS.replace("reason,", "replace(reason, 'bought', 'purchase') AS reason,")
+    )
+
+    done = replay(till.shop.settings, till.shop.retailer, "points", "run-2", NOW + DAY)
+
+    assert done.unreleased == ()
+    assert till.shop.rows("points", "entry_id") == [("p1",), ("p2",)]
 
 
 def test_a_table_lands_and_of_the_next_pull_only_what_is_new(till: Till) -> None:
