@@ -17,7 +17,7 @@ from http_api_server import BROKEN, ApiServer
 from http_pulling import NOW
 from local_storage import BUCKET, Storage, empty_storage, running_storage
 from made_up_shop import POINTS, Shop, ledger_csv, outcomes
-from temporary_postgres import Server, binaries, running_server
+from temporary_postgres import Server
 
 from siyu.config import REPO
 from siyu.ingestion import LandingError, LandingReport, check_retailer, replay
@@ -28,15 +28,6 @@ from siyu.retailer import read_retailer
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(scope="module")
-def database() -> Iterator[Server]:
-    programs = binaries()
-    if programs is None:
-        pytest.skip("no PostgreSQL: install the package postgresql")
-    with running_server(programs) as started:
-        yield started
 
 
 @pytest.fixture

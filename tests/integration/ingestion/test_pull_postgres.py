@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 from adbc_driver_postgresql import dbapi
-from temporary_postgres import PASSWORD, Server, binaries, running_server
+from temporary_postgres import PASSWORD, Server
 
 from siyu.config import Settings
 from siyu.ingestion.connectors import PULLERS, postgres
@@ -25,31 +25,22 @@ from siyu.retailer import Retailer
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    programs = binaries()
-    if programs is None:
-        pytest.skip("no PostgreSQL: install the package postgresql")
-    with running_server(programs) as started:
-        yield started
-
-
 @pytest.fixture
-def schema(server: Server) -> Iterator[str]:
+def schema(database: Server) -> Iterator[str]:
     name = f"s{uuid.uuid4().hex[:8]}"
-    server.execute(f"CREATE SCHEMA {name}")
+    database.execute(f"CREATE SCHEMA {name}")
     yield name
-    server.execute(f"DROP SCHEMA {name} CASCADE")
+    database.execute(f"DROP SCHEMA {name} CASCADE")
 
 
 class Erp:
     """A retailer whose ERP is a database, and who pulls every so often."""
 
-    def __init__(self, home: Path, server: Server, schema: str) -> None:
+    def __init__(self, home: Path, database: Server, schema: str) -> None:
         self.settings = replace(Settings.from_env({}), home=home, retailer="shop")
-        self.server, self.schema = server, schema
+        self.database, self.schema = database, schema
         self.inputs: dict[str, Any] = {}
-        self.dsn = server.dsn()
+        self.dsn = database.dsn()
         self.timeout = 30.0
         self.now = NOW
 
@@ -102,8 +93,8 @@ class Erp:
 
 
 @pytest.fixture
-def erp(tmp_path: Path, server: Server, schema: str) -> Erp:
-    return Erp(tmp_path, server, schema)
+def erp(tmp_path: Path, database: Server, schema: str) -> Erp:
+    return Erp(tmp_path, database, schema)
 
 
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,13 +144,13 @@ EVERYTHING = {
 }
 
 
-def test_every_type_arrives_whole(erp: Erp, server: Server) -> None:
+def test_every_type_arrives_whole(erp: Erp, database: Server) -> None:
     columns = ", ".join(f"{name} {kind}" for name, (kind, _) in EVERYTHING.items())
     values = ", ".join(
         "NULL" if value is None else "'" + value.replace("'", "''") + "'"
         for _, value in EVERYTHING.values()
     )
-    server.execute(
+    database.execute(
         f"CREATE TABLE {erp.schema}.things ({columns})",
         f"INSERT INTO {erp.schema}.things VALUES ({values})",
         f"INSERT INTO {erp.schema}.things (id) VALUES (1)",
@@ -187,8 +178,8 @@ def test_every_type_arrives_whole(erp: Erp, server: Server) -> None:
     assert erp.pull()["compared"].rows == 0
 
 
-def test_domains_and_enumerations_arrive_as_what_they_are(erp: Erp, server: Server) -> None:
-    server.execute(
+def test_domains_and_enumerations_arrive_as_what_they_are(erp: Erp, database: Server) -> None:
+    database.execute(
         f"CREATE DOMAIN {erp.schema}.whole AS bigint CHECK (value > 0)",
         f"CREATE DOMAIN {erp.schema}.code AS {erp.schema}.whole",
         f"CREATE TYPE {erp.schema}.state AS ENUM ('new', 'paid')",
@@ -200,10 +191,10 @@ def test_domains_and_enumerations_arrive_as_what_they_are(erp: Erp, server: Serv
     assert erp.rows("t") == [(7, "paid")]
 
 
-def test_names_are_quoted_and_cannot_be_statements(erp: Erp, server: Server) -> None:
+def test_names_are_quoted_and_cannot_be_statements(erp: Erp, database: Server) -> None:
     hostile = 'x"; DROP TABLE t; --'
     quoted = '"' + hostile.replace('"', '""') + '"'
-    server.execute(
+    database.execute(
         f"CREATE TABLE {erp.schema}.{quoted} ({quoted} bigint)",
         f"INSERT INTO {erp.schema}.{quoted} VALUES (1)",
     )
@@ -216,13 +207,13 @@ def test_names_are_quoted_and_cannot_be_statements(erp: Erp, server: Server) -> 
 # --- incremental -----------------------------------------------------------------------------
 
 
-def orders(erp: Erp, server: Server, kind: str = "timestamptz") -> None:
-    server.execute(f"CREATE TABLE {erp.schema}.orders (id bigint PRIMARY KEY, at {kind})")
+def orders(erp: Erp, database: Server, kind: str = "timestamptz") -> None:
+    database.execute(f"CREATE TABLE {erp.schema}.orders (id bigint PRIMARY KEY, at {kind})")
 
 
-def put(erp: Erp, server: Server, *rows: tuple[int, str | None]) -> None:
+def put(erp: Erp, database: Server, *rows: tuple[int, str | None]) -> None:
     listed = ", ".join(f"({n}, {'NULL' if at is None else repr(at)})" for n, at in rows)
-    server.execute(
+    database.execute(
         f"INSERT INTO {erp.schema}.orders VALUES {listed} "
         "ON CONFLICT (id) DO UPDATE SET at = excluded.at"
     )
@@ -241,10 +232,10 @@ def put(erp: Erp, server: Server, *rows: tuple[int, str | None]) -> None:
     ],
 )  # fmt: skip
 def test_a_cursor_goes_on_exactly_where_it_was(
-    erp: Erp, server: Server, kind: str, first: str, second: str, value: Any
+    erp: Erp, database: Server, kind: str, first: str, second: str, value: Any
 ) -> None:
-    server.execute(f"CREATE TABLE {erp.schema}.orders (id bigint, at {kind})")
-    server.execute(
+    database.execute(f"CREATE TABLE {erp.schema}.orders (id bigint, at {kind})")
+    database.execute(
         f"INSERT INTO {erp.schema}.orders VALUES (1, $a${first}$a$), (2, $a${second}$a$)"
     )
     erp.input("orders", cursor="at", overlap_seconds=0)
@@ -256,14 +247,14 @@ def test_a_cursor_goes_on_exactly_where_it_was(
     assert len(erp.store("orders").files()) == 2
 
 
-def test_a_row_committed_late_with_an_older_time_is_caught(erp: Erp, server: Server) -> None:
-    orders(erp, server)
-    put(erp, server, (1, "2026-05-01 09:00:00+00"))
+def test_a_row_committed_late_with_an_older_time_is_caught(erp: Erp, database: Server) -> None:
+    orders(erp, database)
+    put(erp, database, (1, "2026-05-01 09:00:00+00"))
     erp.input("orders", cursor="at", overlap_seconds=300)
-    with server.session() as late:
+    with database.session() as late:
         late.execute("BEGIN")
         late.execute(f"INSERT INTO {erp.schema}.orders VALUES (2, '2026-05-01 10:03:00+00')")
-        put(erp, server, (3, "2026-05-01 10:05:00+00"))
+        put(erp, database, (3, "2026-05-01 10:05:00+00"))
         erp.pull()
         assert erp.rows("orders", "SELECT id FROM pulled ORDER BY id") == [(1,), (3,)]
         late.execute("COMMIT")
@@ -271,12 +262,12 @@ def test_a_row_committed_late_with_an_older_time_is_caught(erp: Erp, server: Ser
     assert erp.rows("orders", "SELECT id FROM pulled ORDER BY id", file=-1) == [(2,), (3,)]
 
 
-def test_all_inputs_of_a_connection_are_read_in_one_snapshot(erp: Erp, server: Server) -> None:
-    orders(erp, server)
-    put(erp, server, (1, "2026-05-01"))
-    server.execute(f"CREATE TABLE {erp.schema}.lines (order_id bigint)")
-    server.execute(f"INSERT INTO {erp.schema}.lines VALUES (1)")
-    server.execute(f"CREATE TABLE {erp.schema}.shops (id bigint)")
+def test_all_inputs_of_a_connection_are_read_in_one_snapshot(erp: Erp, database: Server) -> None:
+    orders(erp, database)
+    put(erp, database, (1, "2026-05-01"))
+    database.execute(f"CREATE TABLE {erp.schema}.lines (order_id bigint)")
+    database.execute(f"INSERT INTO {erp.schema}.lines VALUES (1)")
+    database.execute(f"CREATE TABLE {erp.schema}.shops (id bigint)")
     erp.input("orders", cursor="at")
     erp.input("broken", table=f"{erp.schema}.nothing", cursor="at")
     erp.input("lines", cursor="order_id")
@@ -286,8 +277,8 @@ def test_all_inputs_of_a_connection_are_read_in_one_snapshot(erp: Erp, server: S
     def watched(connection: Any, asks: Any, now: datetime) -> Iterator[Piece | Failed]:
         for each in postgres.pull(connection, asks, now):
             if isinstance(each, Piece) and each.name == "orders":
-                put(erp, server, (2, "2026-05-02"))
-                server.execute(
+                put(erp, database, (2, "2026-05-02"))
+                database.execute(
                     f"INSERT INTO {erp.schema}.lines VALUES (2)",
                     f"INSERT INTO {erp.schema}.shops VALUES (2)",
                 )
@@ -305,11 +296,11 @@ def test_all_inputs_of_a_connection_are_read_in_one_snapshot(erp: Erp, server: S
 
 
 def test_rows_that_share_a_time_are_not_lost_between_pieces(
-    erp: Erp, server: Server, monkeypatch: pytest.MonkeyPatch
+    erp: Erp, database: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_pieces(monkeypatch)
-    orders(erp, server)
-    put(erp, server, *((n, "2026-05-01") for n in range(20)))
+    orders(erp, database)
+    put(erp, database, *((n, "2026-05-01") for n in range(20)))
     erp.input("orders", cursor="at", key=["id"], overlap_seconds=0)
 
     def breaks(connection: Any, asks: Any, now: datetime) -> Iterator[Piece | Failed]:
@@ -326,10 +317,10 @@ def test_rows_that_share_a_time_are_not_lost_between_pieces(
     assert erp.rows("orders", "SELECT count(DISTINCT id) FROM pulled") == [(20,)]
 
 
-def test_a_time_in_the_future_or_none_hides_nothing(erp: Erp, server: Server) -> None:
-    orders(erp, server)
+def test_a_time_in_the_future_or_none_hides_nothing(erp: Erp, database: Server) -> None:
+    orders(erp, database)
     put(
-        erp, server, (1, "2026-05-01 10:00:00+00"), (2, "2999-01-01"), (3, "infinity"), (4, None),
+        erp, database, (1, "2026-05-01 10:00:00+00"), (2, "2999-01-01"), (3, "infinity"), (4, None),
         (5, "-infinity"),
     )  # fmt: skip
     erp.input("orders", cursor="at")
@@ -338,15 +329,15 @@ def test_a_time_in_the_future_or_none_hides_nothing(erp: Erp, server: Server) ->
     assert report.cursor["value"] == "2026-05-01T10:00:00+00:00"
     assert any("2 rows have a at after the database's clock" in w for w in report.warnings)
     assert any("1 rows have no at" in w for w in report.warnings)
-    put(erp, server, (6, "2026-05-01 11:00:00+00"), (7, None))
+    put(erp, database, (6, "2026-05-01 11:00:00+00"), (7, None))
     erp.pull()
     ids = erp.rows("orders", "SELECT id FROM pulled ORDER BY id", file=-1)
     assert ids == [(1,), (2,), (3,), (4,), (6,), (7,)]
 
 
-def test_another_cursor_column_begins_anew(erp: Erp, server: Server) -> None:
-    orders(erp, server)
-    put(erp, server, (1, "2026-05-01"), (2, "2026-05-02"))
+def test_another_cursor_column_begins_anew(erp: Erp, database: Server) -> None:
+    orders(erp, database)
+    put(erp, database, (1, "2026-05-01"), (2, "2026-05-02"))
     erp.input("orders", cursor="at", overlap_seconds=0)
     erp.pull()
     erp.input("orders", cursor="id", overlap_seconds=0)
@@ -358,8 +349,8 @@ def test_another_cursor_column_begins_anew(erp: Erp, server: Server) -> None:
 # --- snapshot --------------------------------------------------------------------------------
 
 
-def members(erp: Erp, server: Server) -> None:
-    server.execute(
+def members(erp: Erp, database: Server) -> None:
+    database.execute(
         f"CREATE TABLE {erp.schema}.members (shop text, no int, name text, score float8)",
         f"INSERT INTO {erp.schema}.members VALUES "
         "('a', 1, 'x', 'NaN'), ('a', 2, NULL, 1), ('b', 1, '', 2)",
@@ -367,11 +358,11 @@ def members(erp: Erp, server: Server) -> None:
     erp.input("members", mode="snapshot", key=["shop", "no"])
 
 
-def test_a_snapshot_keeps_what_is_new_changed_or_gone(erp: Erp, server: Server) -> None:
-    members(erp, server)
+def test_a_snapshot_keeps_what_is_new_changed_or_gone(erp: Erp, database: Server) -> None:
+    members(erp, database)
     assert erp.pull()["members"].rows == 3
     assert erp.pull()["members"].files == 0
-    server.execute(
+    database.execute(
         f"UPDATE {erp.schema}.members SET name = '' WHERE no = 2",
         f"DELETE FROM {erp.schema}.members WHERE shop = 'b'",
         f"INSERT INTO {erp.schema}.members VALUES ('c', 9, 'z', 3)",
@@ -386,11 +377,11 @@ def test_a_snapshot_keeps_what_is_new_changed_or_gone(erp: Erp, server: Server) 
 
 
 def test_a_snapshot_that_was_killed_before_its_last_piece_is_compared_again(
-    erp: Erp, server: Server, monkeypatch: pytest.MonkeyPatch
+    erp: Erp, database: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    members(erp, server)
+    members(erp, database)
     erp.pull()
-    server.execute(
+    database.execute(
         f"UPDATE {erp.schema}.members SET name = 'new' WHERE shop = 'a'",
         f"DELETE FROM {erp.schema}.members WHERE shop = 'b'",
     )
@@ -411,22 +402,22 @@ def test_a_snapshot_that_was_killed_before_its_last_piece_is_compared_again(
     assert erp.pull()["members"].files == 0
 
 
-def test_a_new_column_brings_every_row_again(erp: Erp, server: Server) -> None:
-    members(erp, server)
+def test_a_new_column_brings_every_row_again(erp: Erp, database: Server) -> None:
+    members(erp, database)
     erp.pull()
-    server.execute(f"ALTER TABLE {erp.schema}.members ADD COLUMN tier text DEFAULT 'gold'")
+    database.execute(f"ALTER TABLE {erp.schema}.members ADD COLUMN tier text DEFAULT 'gold'")
     assert erp.pull()["members"].rows == 3
     assert erp.rows("members", "SELECT DISTINCT tier FROM pulled", file=-1) == [("gold",)]
 
 
-def test_a_table_that_is_empty_all_at_once_deletes_nobody(erp: Erp, server: Server) -> None:
-    members(erp, server)
+def test_a_table_that_is_empty_all_at_once_deletes_nobody(erp: Erp, database: Server) -> None:
+    members(erp, database)
     erp.pull()
-    server.execute(f"TRUNCATE {erp.schema}.members")
+    database.execute(f"TRUNCATE {erp.schema}.members")
     error = erp.fails()
     assert error.transient
     assert "is empty, where the last pull found 3 rows" in str(error)
-    server.execute(f"INSERT INTO {erp.schema}.members VALUES ('a', 1, 'x', 'NaN')")
+    database.execute(f"INSERT INTO {erp.schema}.members VALUES ('a', 1, 'x', 'NaN')")
     assert erp.pull()["members"].rows == 2
 
 
@@ -435,9 +426,9 @@ def test_a_table_that_is_empty_all_at_once_deletes_nobody(erp: Erp, server: Serv
                       ([], "needs pull.key")]
 )  # fmt: skip
 def test_a_key_that_identifies_no_row_is_refused(
-    erp: Erp, server: Server, key: list[str], said: str
+    erp: Erp, database: Server, key: list[str], said: str
 ) -> None:
-    members(erp, server)
+    members(erp, database)
     erp.input("members", mode="snapshot", key=key)
     error = erp.fails()
     assert not error.transient
@@ -447,8 +438,8 @@ def test_a_key_that_identifies_no_row_is_refused(
 # --- what can go wrong -----------------------------------------------------------------------
 
 
-def test_a_column_that_is_missing_is_named_with_those_there_are(erp: Erp, server: Server) -> None:
-    orders(erp, server)
+def test_a_column_that_is_missing_is_named_with_those_there_are(erp: Erp, database: Server) -> None:
+    orders(erp, database)
     erp.input("orders", cursor="updated_at")
     error = erp.fails()
     assert "has no column updated_at" in str(error)
@@ -456,34 +447,34 @@ def test_a_column_that_is_missing_is_named_with_those_there_are(erp: Erp, server
     assert not error.transient
 
 
-def test_another_format_than_parquet_is_refused(erp: Erp, server: Server) -> None:
-    orders(erp, server)
+def test_another_format_than_parquet_is_refused(erp: Erp, database: Server) -> None:
+    orders(erp, database)
     erp.input("orders", cursor="at")
     erp.inputs["orders"]["format"] = "csv"
     assert "set format: parquet" in str(erp.fails())
 
 
-def test_what_the_user_may_not_read_is_named(erp: Erp, server: Server) -> None:
-    orders(erp, server)
-    put(erp, server, (1, "2026-05-01"))
+def test_what_the_user_may_not_read_is_named(erp: Erp, database: Server) -> None:
+    orders(erp, database)
+    put(erp, database, (1, "2026-05-01"))
     user = f"u{erp.schema}"
-    server.execute(f"CREATE ROLE {user} LOGIN PASSWORD '{PASSWORD}'")
-    erp.dsn = server.dsn(user)
+    database.execute(f"CREATE ROLE {user} LOGIN PASSWORD '{PASSWORD}'")
+    erp.dsn = database.dsn(user)
     erp.input("orders", cursor="id")
     assert f'GRANT USAGE ON SCHEMA "{erp.schema}"' in str(erp.fails())
-    server.execute(f"GRANT USAGE ON SCHEMA {erp.schema} TO {user}")
+    database.execute(f"GRANT USAGE ON SCHEMA {erp.schema} TO {user}")
     assert "may not be read; GRANT SELECT ON" in str(erp.fails())
-    server.execute(f"GRANT SELECT (id) ON {erp.schema}.orders TO {user}")
+    database.execute(f"GRANT SELECT (id) ON {erp.schema}.orders TO {user}")
     report = erp.pull()["orders"]
     assert erp.rows("orders") == [(1,)]
     assert any("for want of a right: at" in warning for warning in report.warnings)
     erp.input("orders", cursor="at")
     assert "has the column at, but it may not be read" in str(erp.fails())
-    server.execute(f"DROP OWNED BY {user}", f"DROP ROLE {user}")
+    database.execute(f"DROP OWNED BY {user}", f"DROP ROLE {user}")
 
 
-def test_a_wrong_password_is_not_shown_and_not_tried_again(erp: Erp, server: Server) -> None:
-    erp.dsn = server.dsn(password="wr0ng-one")
+def test_a_wrong_password_is_not_shown_and_not_tried_again(erp: Erp, database: Server) -> None:
+    erp.dsn = database.dsn(password="wr0ng-one")
     erp.input("orders", cursor="at")
     error = erp.fails()
     assert "refused the connection" in str(error)
@@ -507,8 +498,8 @@ def test_an_address_that_is_none_is_not_quoted(erp: Erp) -> None:
     assert not error.transient
 
 
-def test_a_query_that_takes_too_long_says_what_to_raise(erp: Erp, server: Server) -> None:
-    server.execute(
+def test_a_query_that_takes_too_long_says_what_to_raise(erp: Erp, database: Server) -> None:
+    database.execute(
         f"CREATE VIEW {erp.schema}.slow AS SELECT 1 AS id FROM generate_series(1, 1) "
         "WHERE pg_sleep(60) IS NOT NULL"
     )
@@ -519,8 +510,8 @@ def test_a_query_that_takes_too_long_says_what_to_raise(erp: Erp, server: Server
     assert error.transient
 
 
-def test_values_in_the_servers_messages_are_not_repeated(erp: Erp, server: Server) -> None:
-    server.execute(
+def test_values_in_the_servers_messages_are_not_repeated(erp: Erp, database: Server) -> None:
+    database.execute(
         f"CREATE VIEW {erp.schema}.bad AS SELECT v::int AS id FROM (VALUES ('x13800001111')) t (v)"
     )
     erp.input("bad", cursor="id")
@@ -529,10 +520,10 @@ def test_values_in_the_servers_messages_are_not_repeated(erp: Erp, server: Serve
     assert "13800001111" not in str(error)
 
 
-def break_off(erp: Erp, server: Server, how: str) -> PullError:
+def break_off(erp: Erp, database: Server, how: str) -> PullError:
     """Pull a table whose reading is stopped from outside after the first piece."""
-    orders(erp, server)
-    server.execute(
+    orders(erp, database)
+    database.execute(
         f"INSERT INTO {erp.schema}.orders "
         "SELECT n, '2026-05-01'::timestamptz + n * interval '1 second' "
         "FROM generate_series(1, 200000) n"
@@ -543,7 +534,7 @@ def break_off(erp: Erp, server: Server, how: str) -> PullError:
     def stopped(connection: Any, asks: Any, now: datetime) -> Iterator[Piece | Failed]:
         pieces = postgres.pull(connection, asks, now)
         yield next(pieces)
-        with server.session() as other:
+        with database.session() as other:
             other.execute(
                 f"SELECT {how}(pid) FROM pg_stat_activity WHERE datname = 'erp' "
                 "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
@@ -558,11 +549,11 @@ def break_off(erp: Erp, server: Server, how: str) -> PullError:
 
 @pytest.mark.parametrize("how", ["pg_cancel_backend", "pg_terminate_backend"])
 def test_reading_that_breaks_off_goes_on_from_what_came(
-    erp: Erp, server: Server, monkeypatch: pytest.MonkeyPatch, how: str
+    erp: Erp, database: Server, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     monkeypatch.setattr(postgres, "_PIECE_BYTES", 1)
     batches_of(monkeypatch, 500_000)
-    error = break_off(erp, server, how)
+    error = break_off(erp, database, how)
     assert error.transient
     had = erp.rows("orders", "SELECT count(*) FROM pulled")[0][0]
     assert 0 < had < 200_000
@@ -576,11 +567,11 @@ def test_reading_that_breaks_off_goes_on_from_what_came(
     assert erp.rows("orders", "SELECT min(id) FROM pulled", file=-1)[0][0] >= first - 300
 
 
-def test_nothing_is_left_open_in_the_database(erp: Erp, server: Server) -> None:
-    orders(erp, server)
-    put(erp, server, (1, "2026-05-01"))
+def test_nothing_is_left_open_in_the_database(erp: Erp, database: Server) -> None:
+    orders(erp, database)
+    put(erp, database, (1, "2026-05-01"))
     erp.input("orders", cursor="at")
     erp.pull()
-    with server.session() as other, closing(other):
+    with database.session() as other, closing(other):
         other.execute("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%'")
         assert other.fetchall() == [(0,)]
