@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,9 +144,30 @@ def refreshed(home: Path, what: Literal["tables", "whole"], members: int) -> Ref
         sources.symlink_to(_simulated(home, members), target_is_directory=True)
         return _process("benchmarks._refresh", what, str(result), SIYU_HOME=str(folder))
 
-    said = _once(folder, run)
+    return _refresh(_once(folder, run), folder)
+
+
+def refreshed_again(home: Path, members: int) -> Refresh:
+    """The ``whole`` refresh once more, in a process of its own: nothing has changed since.
+
+    Args:
+        home: From ``bench_home``.
+        members: Size of the simulated retailer.
+
+    Raises:
+        subprocess.CalledProcessError: a refresh failed; its log is on standard error.
+    """
+    before = refreshed(home, "whole", members).home
+
+    def run(result: Path) -> float:
+        return _process("benchmarks._refresh", "whole", str(result), SIYU_HOME=str(before))
+
+    return _refresh(_once(home / f"whole-again-{members}", run), before)
+
+
+def _refresh(said: Mapping[str, Any], home: Path) -> Refresh:
     spent = {name: Spent(**one) for name, one in said["spent"].items()}
-    return Refresh(spent, said["interpreter_cpu"], said["process_wall"], said["peak_bytes"], folder)
+    return Refresh(spent, said["interpreter_cpu"], said["process_wall"], said["peak_bytes"], home)
 
 
 def referenced(home: Path, members: int) -> Reference:

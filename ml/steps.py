@@ -195,6 +195,16 @@ def train(
     )
 
 
+def champion_uri(settings: Settings, retailer: Retailer, task: str) -> str | None:
+    """The version that a task is scored with, or None where none is in use.
+
+    Raises:
+        TaskError: the retailer has no such task.
+    """
+    champion = Registry(Paths.of(settings)).champion(task_of(retailer, task).model_name)
+    return champion.uri if champion else None
+
+
 def score(
     settings: Settings, retailer: Retailer, task: str, as_of: date, run_id: str
 ) -> ScoringOutcome:

@@ -9,7 +9,7 @@ import argparse
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 
@@ -18,6 +18,7 @@ import dagster as dg
 from orchestration.environment import Environment
 from orchestration.lib.alerting import alert_about, alert_about_failures
 from orchestration.lib.instance import open_instance, prepare_instance
+from orchestration.lib.standing import MADE_ANEW
 from orchestration.resources.workspace import last_complete_day
 from siyu.config import SettingsError
 from siyu.lake import LakeError
@@ -37,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m orchestration", description=__doc__)
     parser.add_argument("job", choices=JOBS)
     parser.add_argument("--as-of", help="local day to work as of; default: the last complete one")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="of a refresh: make every table again, also where nothing has changed",
+    )
     said = parser.parse_args(arguments)
     # Beta and preview warnings speak to whoever wrote this code, not to whoever runs it.
     for category in (dg.BetaWarning, dg.PreviewWarning):
@@ -47,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if said.job == "refresh" and not _run("land", None):
             return 1
         day = None if said.job in UNDATED else said.as_of or _default_day(environment)
-        return 0 if _run(said.job, day) else 1
+        return 0 if _run(said.job, day, MADE_ANEW if said.full else None) else 1
     except (SettingsError, RetailerError, LakeError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -78,7 +84,7 @@ def _behind_the_lake() -> list[dg.AssetKey]:
     ]
 
 
-def _run(job: str, day: str | None) -> bool:
+def _run(job: str, day: str | None, tags: Mapping[str, str] | None = None) -> bool:
     """Run one job to its end, a line a step; whether it succeeded."""
     started, began = time.monotonic(), datetime.now(UTC)
     sys.stdout.write(f"── {job}{f' as of {day}' if day else ''}\n")
@@ -86,6 +92,7 @@ def _run(job: str, day: str | None) -> bool:
         result = _job(job).execute_in_process(
             instance=instance,
             partition_key=day,
+            tags=dict(tags or {}),
             asset_selection=_behind_the_lake() if job == "refresh" else None,
             run_config={"loggers": {"console": {}}},
             raise_on_error=False,

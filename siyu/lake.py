@@ -8,6 +8,7 @@ made. What does not: what is committed (``siyu.ingestion``), or the tables made 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -313,6 +314,12 @@ class Lake:
         """Version of the Delta table, or None when nothing ever landed."""
         newest = _newest_entry(self.folder(entity))
         return None if newest is None else int(newest.name.partition(".")[0])
+
+    def state(self) -> str:
+        """Changes whenever anything does that ``register`` shows of what landed."""
+        folders = [self._paths.quarantine, *(self.folder(entity) for entity in contracts())]
+        said = repr([_newest_entry(folder) for folder in folders])
+        return hashlib.sha256(said.encode()).hexdigest()
 
     def query(self, entity: str) -> str:
         """A SELECT that yields the contract's lake columns, in order and exactly typed."""

@@ -39,6 +39,11 @@ CREATE TABLE IF NOT EXISTS judgement (
     table_name TEXT NOT NULL, version TEXT NOT NULL, gate TEXT NOT NULL, basis TEXT NOT NULL,
     run_id TEXT NOT NULL, judged_at TEXT NOT NULL,
     PRIMARY KEY (table_name, version, gate));
+CREATE TABLE IF NOT EXISTS table_basis (
+    table_name TEXT NOT NULL, version TEXT NOT NULL, basis TEXT NOT NULL,
+    PRIMARY KEY (table_name, version));
+CREATE TABLE IF NOT EXISTS publication_basis (
+    run_id TEXT PRIMARY KEY, basis TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS run (
     run_id TEXT PRIMARY KEY, job TEXT NOT NULL, as_of_date TEXT, started_at TEXT NOT NULL,
     ended_at TEXT, status TEXT NOT NULL, error TEXT);
@@ -92,6 +97,23 @@ class Verdict:
 
     results: tuple[GateResult, ...]
     run_id: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A version that follows from what there still is, and that no gate stops.
+
+    Attributes:
+        version: Its name.
+        run_id: The run that wrote it.
+        row_count: Rows of the table then, where they were counted.
+        written_at: When its write ended (UTC, ISO).
+    """
+
+    version: str
+    run_id: str
+    row_count: int | None
+    written_at: str
 
 
 @dataclass(frozen=True)
@@ -162,20 +184,65 @@ class Ledger:
             )
         return version
 
-    def end_write(self, table: str, version: str, row_count: int | None) -> None:
-        """Say that the version is whole."""
+    def end_write(
+        self, table: str, version: str, row_count: int | None, basis: str | None = None
+    ) -> None:
+        """Say that the version is whole.
+
+        Args:
+            table: ``schema.table``.
+            version: From ``begin_write``.
+            row_count: Rows of the table, where they were counted.
+            basis: Text that changes when anything does that the version follows from, for
+                ``standing``; None when it is to be written anew every time.
+        """
         with self._connect() as connection:
             connection.execute(
                 "UPDATE table_version SET written_at = ?, row_count = ? "
                 "WHERE table_name = ? AND version = ?",
                 (_now(), row_count, table, version),
             )
+            if basis is not None:
+                connection.execute(
+                    "INSERT OR REPLACE INTO table_basis VALUES (?, ?, ?)", (table, version, basis)
+                )
+
+    def standing(self, table: str, basis: str, as_of: date | None = None) -> Standing | None:
+        """The newest version of a table, when it follows from this basis and blocks nothing.
+
+        Args:
+            table: ``schema.table``.
+            basis: What a version that is written now would follow from.
+            as_of: The only partition asked about, of a table kept by as-of date.
+        """
+        with self._connect() as connection:
+            newest = self._newest(connection, table, as_of)
+            if newest is None or self._block(connection, table, as_of) is not None:
+                return None
+            same = connection.execute(
+                "SELECT 1 FROM table_basis WHERE table_name = ? AND version = ? AND basis = ?",
+                (table, newest["version"], basis),
+            ).fetchone()
+        if same is None:
+            return None
+        return Standing(
+            newest["version"], newest["run_id"], newest["row_count"], newest["written_at"]
+        )
 
     def newest(self, table: str, as_of: date | None = None) -> str | None:
         """The newest version of a table (of its partition ``as_of``), or None."""
         with self._connect() as connection:
             row = self._newest(connection, table, as_of)
         return None if row is None else str(row["version"])
+
+    def newest_versions(self, tables: Iterable[str]) -> dict[str, str | None]:
+        """The newest version of each of the tables; None where there is none, or none yet whole."""
+        with self._connect() as connection:
+            found = {table: self._newest(connection, table, None) for table in tables}
+        return {
+            table: None if row is None or row["written_at"] is None else row["version"]
+            for table, row in found.items()
+        }
 
     def newest_as_of(self, table: str) -> date:
         """The day that the newest version of a table speaks of.
@@ -268,15 +335,35 @@ class Ledger:
                 "WHERE table_name = ? AND version = ? AND gate = ? AND basis = ?",
                 (table, version, gate, basis),
             ).fetchone()
+        results = self.results(table, version, gate)
+        if judged is None or any(result.outcome == "errored" for result in results):
+            return None
+        return Verdict(results, str(judged["run_id"]))
+
+    def results(self, table: str, version: str, gate: str) -> tuple[GateResult, ...]:
+        """What a gate said of a version, in the order in which it said so."""
+        with self._connect() as connection:
             rows = connection.execute(
                 "SELECT * FROM gate_result WHERE table_name = ? AND version = ? AND gate = ? "
                 "ORDER BY rowid",
                 (table, version, gate),
             ).fetchall()
-        results = tuple(_result(row) for row in rows)
-        if judged is None or any(result.outcome == "errored" for result in results):
-            return None
-        return Verdict(results, str(judged["run_id"]))
+        return tuple(_result(row) for row in rows)
+
+    def amiss(self, tables: Iterable[str]) -> list[tuple[str, str]]:
+        """(table, ``gate:rule outcome``) of what did not pass on the newest version of each."""
+        with self._connect() as connection:
+            newest = {table: self._newest(connection, table, None) for table in tables}
+            return sorted(
+                (table, f"{row['gate']}:{row['rule']} {row['outcome']}")
+                for table, version in newest.items()
+                if version is not None
+                for row in connection.execute(
+                    "SELECT gate, rule, outcome FROM gate_result "
+                    "WHERE table_name = ? AND version = ? AND outcome <> 'passed'",
+                    (table, version["version"]),
+                )
+            )
 
     def carry(self, table: str, before: str, after: str, run_id: str) -> None:
         """Say that a version holds exactly the rows of another: what was said of that one stands.
@@ -351,13 +438,37 @@ class Ledger:
                 (_now(), status, error, run_id),
             )
 
-    def record_publication(self, run_id: str, as_of: date, folder: Path) -> None:
-        """Say what was published."""
+    def record_publication(
+        self, run_id: str, as_of: date, folder: Path, basis: str | None = None
+    ) -> None:
+        """Say what a run published, or found published as it would be.
+
+        Args:
+            run_id: The run.
+            as_of: The day that the publication speaks of.
+            folder: Where it lies.
+            basis: Text that changes when anything does that the publication follows from, for
+                ``published``.
+        """
         with self._connect() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO publication VALUES (?, ?, ?, ?)",
                 (run_id, _iso(as_of), str(folder), _now()),
             )
+            if basis is not None:
+                connection.execute(
+                    "INSERT OR REPLACE INTO publication_basis VALUES (?, ?)", (run_id, basis)
+                )
+
+    def published(self, folder: Path) -> str | None:
+        """What the publication in a folder follows from; None when nobody said so."""
+        with self._connect() as connection:
+            row = connection.execute(
+                "SELECT basis FROM publication JOIN publication_basis USING (run_id) "
+                "WHERE folder = ? ORDER BY published_at DESC LIMIT 1",
+                (str(folder),),
+            ).fetchone()
+        return None if row is None else str(row["basis"])
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Mapping[str, Any]]:
         """Rows of a query over the ledger, for reports."""

@@ -24,6 +24,13 @@ from filelock import FileLock, Timeout
 from siyu.config import Engine, Settings
 from siyu.paths import Paths
 
+# Beside what dbt notes of batches: bookkeeping of the file, no layer, and not published.
+_NOTES = """
+CREATE SCHEMA IF NOT EXISTS applied;
+CREATE TABLE IF NOT EXISTS applied.table_version (
+    table_name VARCHAR, partition VARCHAR, version VARCHAR);
+"""
+
 LAYERS = ("lake", "staging", "unified", "marts", "features", "ml", "ops")
 
 
@@ -148,6 +155,47 @@ class Warehouse:
             self._replace_folder(table, rows, where)
         else:
             self._replace_in_file(table, rows, where)
+
+    def note_versions(self, versions: Mapping[tuple[str, str], str]) -> None:
+        """Remember, in the warehouse itself, which versions it holds.
+
+        The note goes where the tables go: a warehouse that is dropped, or a ledger restored without
+        one, is not taken for what it was. On Spark nothing is noted.
+
+        Args:
+            versions: Name of the version, by ``schema.table`` and partition (empty for none).
+        """
+        if self._engine == "spark" or not versions:
+            return
+        with self.connect(read_only=False) as connection:
+            connection.execute("BEGIN")
+            connection.execute(_NOTES)
+            rows = [(*place, version) for place, version in versions.items()]
+            connection.executemany(
+                "DELETE FROM applied.table_version WHERE table_name = ? AND partition = ?",
+                [place for *place, _ in rows],
+            )
+            connection.executemany("INSERT INTO applied.table_version VALUES (?, ?, ?)", rows)
+            connection.execute("COMMIT")
+
+    def noted_versions(self) -> dict[tuple[str, str], str]:
+        """The versions that ``note_versions`` was told of, for tables that are there."""
+        present = self.tables()
+        if self._engine == "spark" or not present:
+            return {}
+        with self.connect() as connection:
+            noted = connection.execute(
+                "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() "
+                "AND schema_name = 'applied' AND table_name = 'table_version'"
+            ).fetchone()
+            rows = (
+                []
+                if noted is None
+                else connection.execute(
+                    "SELECT table_name, partition, version FROM applied.table_version"
+                ).fetchall()
+            )
+        return {(table, part): version for table, part, version in rows if table in present}
 
     def _replace_in_file(self, table: str, rows: pa.Table, where: Mapping[str, Any] | None) -> None:
         schema = table.partition(".")[0]

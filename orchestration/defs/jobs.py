@@ -11,6 +11,7 @@ from orchestration.environment import Environment
 from orchestration.lib.rebuild import REBUILDING
 from orchestration.lib.replay import REPLAYING
 from orchestration.lib.sources import GROUP, look, pulled_keys
+from orchestration.lib.standing import STANDS
 from orchestration.lib.training import ALWAYS
 from orchestration.resources.workspace import last_complete_day
 from siyu.contracts import contracts
@@ -47,9 +48,10 @@ REPLAY = dg.define_asset_job(
 REFRESH = dg.define_asset_job(
     "refresh",
     selection=dg.AssetSelection.all(),
+    tags=STANDS,
     description=(
         "Everything as of a day: land new files, build every layer behind its gates, train what is "
-        "due, score, publish."
+        "due, score, publish. What nothing has changed under is left as it stands."
     ),
 )
 TRAIN = dg.define_asset_job(

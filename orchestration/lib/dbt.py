@@ -9,9 +9,10 @@ reads it until its tests have passed, in this run or a later one. What a layer h
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from dagster_dbt.asset_utils import get_asset_check_key_for_test
 
 from expectations.catalog import suite_for
 from orchestration.environment import OWNERS
+from orchestration.lib import standing
 from orchestration.lib.gates import GATE as GX_GATE
 from orchestration.lib.gates import asset_key, require_passed
 from orchestration.resources import Workspace
-from siyu.ops import GateResult, Outcome
+from siyu.ops import GateResult, Outcome, Standing
 from siyu.transform import NodeResult, dbt_vars, register_lake, run_dbt
 
 DBT_GATE = "dbt"
@@ -233,18 +235,30 @@ def run_layer(
     chosen = [table for table in everything if asset_key(table) in context.selected_asset_keys]
     as_of = days[-1]
     workspace.ledger.set_run_as_of(context.run.run_id, as_of)
-    register_lake(workspace.settings, workspace.retailer)
     working = working_tables(manifest)
-    versions = {
-        table: _begin(
-            workspace,
-            table,
-            context.run.run_id,
-            days if versioned_by_day and table not in working else [as_of],
-        )
-        for table in chosen
-    }
     tests = layer_tests(manifest, chosen, layer)
+    whole: Sequence[date | None] = [None]
+    parts: list[standing.Part] = [
+        (table, day)
+        for table in chosen
+        for day in (days if versioned_by_day and table not in working else whole)
+    ]
+    # What of a layer is built apart from the rest may have read what is older than itself.
+    basis = None
+    if set(chosen) == set(everything):
+        basis = standing.basis(workspace, reads, layer=layer, as_of=as_of)
+        if standing.may_stand(context.run.tags):
+            kept = standing.standing(workspace, parts, basis)
+            if kept is not None:
+                yield from _as_they_stand(workspace, manifest, translator, kept, tests)
+                return
+    register_lake(workspace.settings, workspace.retailer)
+    versions = {
+        (table, day): workspace.ledger.begin_write(
+            table, context.run.run_id, _gates(table, workspace), as_of=day or as_of
+        )
+        for table, day in parts
+    }
     run = run_dbt(
         workspace.settings,
         # Working tables hold other days unless this run makes them too.
@@ -259,11 +273,11 @@ def run_layer(
     nodes = {node.unique_id: node for node in run.results}
     rows = _row_counts(workspace, chosen)
     results = _results(manifest, chosen, nodes, tests)
-    for table in chosen:
-        for version in versions[table]:
-            if _built(manifest, table, nodes):
-                workspace.ledger.end_write(table, version, rows.get(table))
-            workspace.ledger.record(table, version, DBT_GATE, results[table], context.run.run_id)
+    for (table, _), version in versions.items():
+        if _built(manifest, table, nodes):
+            workspace.ledger.end_write(table, version, rows.get(table), basis)
+        workspace.ledger.record(table, version, DBT_GATE, results[table], context.run.run_id)
+    standing.note(workspace, versions)
     # In dbt's order: Dagster wants what is above first.
     for model in run.models:
         if model.table in chosen and _passed(model):
@@ -295,12 +309,41 @@ def _passed(node: NodeResult) -> bool:
     return node.status in ("success", "pass")
 
 
-def _begin(workspace: Workspace, table: str, run_id: str, days: Sequence[date]) -> list[str]:
-    """Versions of a table begun, one for each day; from here on it blocks what reads it."""
-    return [
-        workspace.ledger.begin_write(table, run_id, _gates(table, workspace), as_of=day)
-        for day in days
-    ]
+def _as_they_stand(
+    workspace: Workspace,
+    manifest: Mapping[str, Any],
+    translator: Translator,
+    kept: Mapping[standing.Part, Standing],
+    tests: Sequence[str],
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """A layer that need not be built: what earlier runs made of it and said of it."""
+    newest = {table: version for (table, _), version in kept.items()}
+    for table in _from_above(manifest, newest):
+        yield dg.MaterializeResult(
+            asset_key=asset_key(table), metadata=standing.standing_metadata(newest[table])
+        )
+    said = {
+        result.rule: (result, version.run_id)
+        for table, version in newest.items()
+        for result in workspace.ledger.results(table, version.version, DBT_GATE)
+    }
+    for unique_id, test in manifest["nodes"].items():
+        if test["resource_type"] == "test" and test["name"] in tests:
+            result, run_id = said[test["name"]]
+            yield from _check(manifest, translator, unique_id, result, judged_in_run=run_id)
+
+
+def _from_above(manifest: Mapping[str, Any], tables: Collection[str]) -> list[str]:
+    """Tables in an order in which each comes after those it reads: Dagster wants them so."""
+    nodes = manifest["nodes"]
+    graph = {
+        unique_id: [name for name in node["depends_on"]["nodes"] if name in nodes]
+        for unique_id, node in nodes.items()
+        if node["resource_type"] == "model"
+    }
+    ordered = (nodes[unique_id] for unique_id in TopologicalSorter(graph).static_order())
+    names = (f"{node['schema']}.{node['name']}" for node in ordered)
+    return [name for name in names if name in tables]
 
 
 def _gates(table: str, workspace: Workspace) -> list[str]:
@@ -376,26 +419,37 @@ def _test_result(test: Mapping[str, Any], node: NodeResult | None) -> GateResult
 def _checks(
     manifest: Mapping[str, Any], translator: Translator, nodes: Mapping[str, NodeResult]
 ) -> Iterator[dg.AssetCheckResult]:
-    """Every test that Dagster knows as a check."""
+    """Every test that dbt ran and Dagster knows as a check."""
     for node in nodes.values():
-        if node.kind != "test":
-            continue
-        key = get_asset_check_key_for_test(manifest, translator, node.unique_id, project=None)
-        if key is None:
-            continue
-        result = _test_result(manifest["nodes"][node.unique_id], node)
-        yield dg.AssetCheckResult(
-            asset_key=key.asset_key,
-            check_name=key.name,
-            passed=result.outcome == "passed",
-            severity=dg.AssetCheckSeverity(result.severity),
-            description=result.message,
-            metadata={
-                "failed_rows": result.failed_count or 0,
-                "seconds": round(node.seconds, 3),
-                **({"example_keys": list(result.example_keys)} if result.example_keys else {}),
-            },
-        )
+        if node.kind == "test":
+            result = _test_result(manifest["nodes"][node.unique_id], node)
+            seconds = round(node.seconds, 3)
+            yield from _check(manifest, translator, node.unique_id, result, seconds=seconds)
+
+
+def _check(
+    manifest: Mapping[str, Any],
+    translator: Translator,
+    unique_id: str,
+    result: GateResult,
+    **more: str | float,
+) -> Iterator[dg.AssetCheckResult]:
+    """A test's result as a check; nothing for a test that Dagster does not know."""
+    key = get_asset_check_key_for_test(manifest, translator, unique_id, project=None)
+    if key is None:
+        return
+    yield dg.AssetCheckResult(
+        asset_key=key.asset_key,
+        check_name=key.name,
+        passed=result.outcome == "passed",
+        severity=dg.AssetCheckSeverity(result.severity),
+        description=result.message,
+        metadata={
+            "failed_rows": result.failed_count or 0,
+            **more,
+            **({"example_keys": list(result.example_keys)} if result.example_keys else {}),
+        },
+    )
 
 
 def _row_counts(workspace: Workspace, tables: Sequence[str]) -> dict[str, int]:

@@ -20,9 +20,7 @@ def sync_lake_version(workspace: Workspace, entity: str, run_id: str) -> str:
     A version that no gate has judged blocks what reads it, whoever wrote it: a run that was killed
     after its commit, or a batch retracted by hand.
     """
-    number = workspace.lake.version(entity)
-    version = ABSENT if number is None else str(number)
-    table = f"lake.{entity}"
+    table, version = f"lake.{entity}", _version(workspace, entity)
     workspace.ledger.begin_write(table, run_id, [GATE], version=version)
     rows = sum(manifest.accepted for manifest in workspace.lake.manifests(entity))
     workspace.ledger.end_write(table, version, rows)
@@ -30,6 +28,13 @@ def sync_lake_version(workspace: Workspace, entity: str, run_id: str) -> str:
 
 
 def sync_lake_versions(workspace: Workspace, run_id: str) -> None:
-    """Tell the ledger of every entity."""
+    """Tell the ledger of every entity whose version it does not know."""
+    known = workspace.ledger.newest_versions(lake_tables())
     for entity in contracts():
-        sync_lake_version(workspace, entity, run_id)
+        if known[f"lake.{entity}"] != _version(workspace, entity):
+            sync_lake_version(workspace, entity, run_id)
+
+
+def _version(workspace: Workspace, entity: str) -> str:
+    number = workspace.lake.version(entity)
+    return ABSENT if number is None else str(number)

@@ -4,7 +4,13 @@ What belongs here: writing a publication and swapping it in, and saying what is 
 is blocked. What does not: deciding whether the gates passed (``siyu.ops``), or the SQL of a table.
 """
 
-from siyu.serving.publication import Publication, TableText, prune, publish
+from siyu.serving.publication import (
+    Publication,
+    TableText,
+    current_folder,
+    prune,
+    publish,
+)
 from siyu.serving.records import OPS_TEXTS, ops_tables
 from siyu.serving.status import Status, status
 
@@ -13,6 +19,7 @@ __all__ = [
     "Publication",
     "Status",
     "TableText",
+    "current_folder",
     "ops_tables",
     "prune",
     "publish",

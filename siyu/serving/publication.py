@@ -178,6 +178,12 @@ def _sweep(serving: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
+def current_folder(paths: Paths) -> Path | None:
+    """Folder of the publication that is up, or None where there is none."""
+    link = paths.serving / "current"
+    return paths.serving / link.readlink() if link.is_dir() else None
+
+
 def prune(paths: Paths, keep: timedelta, now: float) -> list[Path]:
     """Remove publications older than ``keep``, never the current one.
 
@@ -189,14 +195,14 @@ def prune(paths: Paths, keep: timedelta, now: float) -> list[Path]:
     Returns:
         The folders removed.
     """
-    link = paths.serving / "current"
-    current = link.resolve() if link.is_symlink() else None
+    current = current_folder(paths)
+    kept = current.resolve() if current else None
     removed = [
         folder
         for folder in sorted(paths.serving.glob("[!.]*"))
         if not folder.is_symlink()
         and folder.is_dir()
-        and folder.resolve() != current
+        and folder.resolve() != kept
         and now - folder.stat().st_mtime > keep.total_seconds()
     ]
     for folder in removed:

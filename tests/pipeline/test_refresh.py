@@ -202,6 +202,13 @@ def test_a_refresh_of_the_same_files_changes_no_row_of_any_table(
     assert second.state.tables == first.state.tables
 
 
+def test_a_refresh_of_the_same_files_leaves_the_publication_as_it_stands(
+    first: After, second: After
+) -> None:
+    # It goes by the versions of all that is above it: none was made again.
+    assert second.state.publication == first.state.publication
+
+
 # --- a bad batch -------------------------------------------------------------------------------
 
 

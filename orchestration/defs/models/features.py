@@ -14,9 +14,16 @@ from dagster_dbt import dbt_assets
 
 from expectations.catalog import judged_tables
 from orchestration.environment import Environment
-from orchestration.lib.dbt import Translator, read_manifest, run_layer, working_tables
+from orchestration.lib.dbt import (
+    Translator,
+    layer_tables,
+    read_manifest,
+    run_layer,
+    working_tables,
+)
 from orchestration.lib.gates import gate_checks, table_name
 from orchestration.lib.lake import sync_lake_versions
+from orchestration.lib.standing import follows
 from orchestration.lib.training import configured_tasks, is_due, model_key
 from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
@@ -91,6 +98,7 @@ def features() -> dg.Definitions:
                 "features_gates",
                 judged_tables(LAYER),
                 lambda workspace: Warehouse.of(workspace.settings).connect(),
+                evidence=follows((*reads, *layer_tables(read_manifest(file), LAYER))),
             )
         ],
     )

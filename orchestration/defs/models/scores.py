@@ -8,7 +8,8 @@ import dagster as dg
 
 from orchestration.environment import MODEL_OWNERS, Environment
 from orchestration.lib.gates import GATE, gate_checks, require_passed
-from orchestration.lib.training import TASKS, configured_tasks, model_key
+from orchestration.lib.standing import basis, follows, may_stand, note, standing
+from orchestration.lib.training import TASKS, TaskName, configured_tasks, model_key
 from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
 from siyu.warehouse import Warehouse
@@ -20,25 +21,50 @@ TABLE = "ml.customer_scores"
 READS = ("features.customer_features",)
 
 
-def _score(
-    workspace: Workspace, above: Sequence[str], day: date, run_id: str
-) -> "list[ScoringOutcome]":
-    """Score one day with every champion, behind the gates of that day's features."""
-    from ml.steps import score
+def _scored(
+    context: dg.AssetExecutionContext, workspace: Workspace, above: Sequence[str], day: date
+) -> dict[str, Any]:
+    """Score one day with every champion, unless its scores stand; returns rows, and what was said.
 
+    Raises:
+        dg.Failure: a gate above blocks, or there is a champion and no score.
+    """
     require_passed(workspace, above)
     require_passed(workspace, READS, day)
-    version = workspace.ledger.begin_write(TABLE, run_id, [GATE], as_of=day)
+    features = [workspace.ledger.newest(table, day) for table in READS]
+    champions: dict[str, str | None] = {
+        name: _champion(workspace, name) for name in configured_tasks(workspace.retailer)
+    }
+    expected = basis(workspace, above, day=day, features=features, champions=champions)
+    if may_stand(context.run.tags) and (kept := standing(workspace, [(TABLE, day)], expected)):
+        (version,) = kept.values()
+        said = dict.fromkeys(champions, f"stands: made in run {version.run_id}")
+        return {"rows": version.row_count or 0, **said}
+    version_name = workspace.ledger.begin_write(TABLE, context.run.run_id, [GATE], as_of=day)
+    outcomes = _score(workspace, day, context.run.run_id)
+    rows = sum(outcome.rows for outcome in outcomes)
+    workspace.ledger.end_write(TABLE, version_name, rows, expected)
+    note(workspace, {(TABLE, day): version_name})
+    return {"rows": rows, **{outcome.task: _said(outcome) for outcome in outcomes}}
+
+
+def _champion(workspace: Workspace, task: TaskName) -> str | None:
+    from ml.steps import champion_uri
+
+    return champion_uri(workspace.settings, workspace.retailer, task)
+
+
+def _score(workspace: Workspace, day: date, run_id: str) -> "list[ScoringOutcome]":
+    from ml.steps import score
+
     outcomes = [
         score(workspace.settings, workspace.retailer, name, day, run_id)
         for name in configured_tasks(workspace.retailer)
     ]
-    rows = sum(outcome.rows for outcome in outcomes)
-    if not rows and any(outcome.model_uri for outcome in outcomes):
+    if not any(outcome.rows for outcome in outcomes) and any(o.model_uri for o in outcomes):
         # Without a champion there is nothing to score with; with one, no score is a fault.
         said = "; ".join(f"{outcome.task}: {outcome.reason}" for outcome in outcomes)
         raise dg.Failure(f"no customer has a score as of {day}: {said}", allow_retries=False)
-    workspace.ledger.end_write(TABLE, version, rows)
     return outcomes
 
 
@@ -74,14 +100,13 @@ def scores() -> dg.Definitions:
         context: dg.AssetExecutionContext, workspace: Workspace
     ) -> dg.MaterializeResult[Any]:
         days = workspace.days(context)
-        said = {day.isoformat(): _score(workspace, above, day, context.run.run_id) for day in days}
-        outcomes = [outcome for found in said.values() for outcome in found]
+        said = [_scored(context, workspace, above, day) for day in days]
         return dg.MaterializeResult(
             metadata={
-                "dagster/partition_row_count": sum(outcome.rows for outcome in outcomes),
-                "as_of": ", ".join(said),
+                "dagster/partition_row_count": sum(found["rows"] for found in said),
+                "as_of": ", ".join(day.isoformat() for day in days),
                 **{
-                    name: "; ".join(_said(o) for o in outcomes if o.task == name)
+                    name: "; ".join(found[name] for found in said)
                     for name in configured_tasks(workspace.retailer)
                 },
             }
@@ -95,6 +120,7 @@ def scores() -> dg.Definitions:
                 [TABLE],
                 lambda workspace: Warehouse.of(workspace.settings).connect(),
                 by_day=True,
+                evidence=follows((*above, *READS)),
             )
         ],
     )

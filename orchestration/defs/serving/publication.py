@@ -1,7 +1,8 @@
 """The publication: what BI reads, swapped in only when every gate above it has passed."""
 
 import time
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
@@ -10,10 +11,11 @@ from ml.metrics_schema import METRICS_TABLE
 from orchestration.environment import OWNERS, Environment
 from orchestration.lib.dbt import layer_tables, read_manifest, working_tables
 from orchestration.lib.gates import require_passed
+from orchestration.lib.standing import basis, may_stand
 from orchestration.lib.texts import table_texts
 from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
-from siyu.serving import prune, publish
+from siyu.serving import current_folder, prune, publish
 from siyu.serving.records import OPS_TEXTS, ops_tables
 from siyu.transform import ensure_manifest
 
@@ -65,8 +67,19 @@ def publication() -> dg.Definitions:
         context: dg.AssetExecutionContext, workspace: Workspace
     ) -> dg.MaterializeResult[Any]:
         require_passed(workspace, above)
-        ledger = workspace.ledger
+        ledger, run_id = workspace.ledger, context.run.run_id
         as_of = ledger.newest_as_of(DATED_BY)
+        expected = _basis(workspace, above, as_of)
+        current = current_folder(workspace.paths)
+        if may_stand(context.run.tags) and current and ledger.published(current) == expected:
+            ledger.record_publication(run_id, as_of, current, expected)
+            return dg.MaterializeResult(
+                metadata={
+                    "as_of": as_of.isoformat(),
+                    "folder": dg.MetadataValue.path(str(current)),
+                    "outcome": "stands: it is what would be published",
+                }
+            )
         made = publish(
             workspace.paths,
             workspace.warehouse,
@@ -74,10 +87,10 @@ def publication() -> dg.Definitions:
             [*reads, *({METRICS_TABLE} & workspace.warehouse.tables())],
             {**table_texts(), **OPS_TEXTS},
             ops_tables(workspace.paths, workspace.retailer),
-            context.run.run_id,
+            run_id,
             as_of,
         )
-        ledger.record_publication(context.run.run_id, as_of, made.folder)
+        ledger.record_publication(run_id, as_of, made.folder, expected)
         removed = prune(workspace.paths, KEEP, time.time())
         return dg.MaterializeResult(
             metadata={
@@ -95,3 +108,12 @@ def publication() -> dg.Definitions:
         )
 
     return dg.Definitions(assets=[publication])
+
+
+def _basis(workspace: Workspace, above: Sequence[str], as_of: date) -> str:
+    """What a publication follows from: its tables, the metrics, and what the gates found amiss."""
+    trained: list[dict[str, Any]] = []
+    if workspace.warehouse.exists(METRICS_TABLE):
+        trained = workspace.warehouse.read(f"FROM {METRICS_TABLE} ORDER BY ALL").to_pylist()
+    amiss = workspace.ledger.amiss(above)
+    return basis(workspace, above, as_of=as_of, metrics=trained, amiss=amiss)

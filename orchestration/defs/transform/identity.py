@@ -1,17 +1,18 @@
 """Identity: from staged identifiers and edges to the map of customers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from orchestration.environment import OWNERS
-from orchestration.lib.gates import require_passed
+from orchestration.lib.gates import asset_key, require_passed
+from orchestration.lib.standing import basis, may_stand, standing_metadata
 from orchestration.lib.upstream import IDENTITY_TABLES as WRITES
 from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
 from siyu.identity import IdentityStore, Resolution, resolve
-from siyu.ops import GateResult
+from siyu.ops import GateResult, Standing
 from siyu.vault import junk_tokens
 
 READS = ("staging.stg_identifier", "staging.stg_identity_edge")
@@ -65,6 +66,9 @@ def identity() -> dg.Definitions:
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         require_passed(workspace, above)
         ledger, run_id = workspace.ledger, context.run.run_id
+        if may_stand(context.run.tags) and (kept := _standing(workspace, above)):
+            yield from _as_it_stands(workspace, kept)
+            return
         versions = {table: ledger.begin_write(table, run_id, [GATE]) for table in WRITES}
         decided = _decide(workspace, run_id)
         changed = IdentityStore(workspace.paths).write(decided)
@@ -72,8 +76,9 @@ def identity() -> dg.Definitions:
             WRITES[0]: decided.customer_identifier.num_rows,
             WRITES[1]: decided.events.num_rows,
         }
+        decided_on = _basis(workspace, above)
         for table, version in versions.items():
-            ledger.end_write(table, version, rows[table])
+            ledger.end_write(table, version, rows[table], decided_on)
         verdict = _verdict(workspace, decided)
         for table, version in versions.items():
             ledger.record(table, version, GATE, [verdict], run_id)
@@ -91,14 +96,43 @@ def identity() -> dg.Definitions:
             asset_key=dg.AssetKey(WRITES[1].split(".")),
             metadata={"events_in_this_run": rows[WRITES[1]]},
         )
-        yield dg.AssetCheckResult(
-            asset_key=dg.AssetKey(WRITES[0].split(".")),
-            check_name=GATE,
-            passed=verdict.outcome == "passed",
-            description=verdict.message,
-        )
+        yield _check(verdict)
 
     return dg.Definitions(assets=[resolve_identity])
+
+
+def _basis(workspace: Workspace, above: Sequence[str]) -> str:
+    """What the map follows from, and that it is still the one that was written."""
+    return basis(workspace, above, map=IdentityStore(workspace.paths).version())
+
+
+def _standing(workspace: Workspace, above: Sequence[str]) -> dict[str, Standing] | None:
+    """The versions of the map and its events, when deciding again would change nothing."""
+    expected = _basis(workspace, above)
+    found = {table: workspace.ledger.standing(table, expected) for table in WRITES}
+    kept = {table: version for table, version in found.items() if version is not None}
+    return kept if len(kept) == len(WRITES) else None
+
+
+def _as_it_stands(
+    workspace: Workspace, kept: Mapping[str, Standing]
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """What an earlier run decided, and what was said of it."""
+    for table, version in kept.items():
+        yield dg.MaterializeResult(asset_key=asset_key(table), metadata=standing_metadata(version))
+    version = kept[WRITES[0]]
+    (verdict,) = workspace.ledger.results(WRITES[0], version.version, GATE)
+    yield _check(verdict, judged_in_run=version.run_id)
+
+
+def _check(verdict: GateResult, **metadata: str) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=asset_key(WRITES[0]),
+        check_name=GATE,
+        passed=verdict.outcome == "passed",
+        description=verdict.message,
+        metadata=metadata,
+    )
 
 
 def _decide(workspace: Workspace, run_id: str) -> Resolution:

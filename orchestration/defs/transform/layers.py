@@ -8,10 +8,11 @@ from dagster_dbt import dbt_assets
 
 from expectations.catalog import Stage, judged_tables
 from orchestration.environment import Environment
-from orchestration.lib.dbt import Translator, run_layer
+from orchestration.lib.dbt import Translator, layer_tables, read_manifest, run_layer
 from orchestration.lib.gates import gate_checks
 from orchestration.lib.lake import sync_lake_versions
 from orchestration.lib.rebuild import drop_warehouse_when_rebuilding
+from orchestration.lib.standing import follows
 from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
 from siyu.transform import ensure_manifest
@@ -45,6 +46,9 @@ def _gates(stage: Stage) -> dg.AssetChecksDefinition:
         f"{stage}_gates",
         judged_tables(stage),
         lambda workspace: Warehouse.of(workspace.settings).connect(),
+        evidence=follows(
+            (*tables_above(stage), *layer_tables(read_manifest(ensure_manifest()), stage))
+        ),
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import dagster as dg
 import pytest
 
 from orchestration import __main__ as command
 from orchestration.definitions import defs
 from orchestration.environment import Environment
+from orchestration.lib.standing import STANDS, may_stand
 from siyu.config import SettingsError
 from siyu.retailer import RetailerError
 
@@ -62,7 +65,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None]]:
     """What the command runs, without running it."""
     found: list[tuple[str, str | None]] = []
 
-    def run(job: str, day: str | None) -> bool:
+    def run(job: str, day: str | None, tags: Mapping[str, str] | None = None) -> bool:
         found.append((job, day))
         return True
 
@@ -76,6 +79,23 @@ def test_a_refresh_lands_first_and_then_works_as_of_a_day(
 ) -> None:
     assert command.main(["refresh", "--as-of", "2026-06-30"]) == 0
     assert asked == [("land", None), ("refresh", "2026-06-30")]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--full"]])
+def test_a_full_refresh_leaves_nothing_standing(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    stands: list[bool] = []
+
+    def run(job: str, _: str | None, tags: Mapping[str, str] | None = None) -> bool:
+        if job == "refresh":
+            stands.append(may_stand({**STANDS, **(tags or {})}))
+        return True
+
+    monkeypatch.setattr(command, "_run", run)
+    monkeypatch.setattr(command, "prepare_instance", lambda _: None)
+    assert command.main(["refresh", "--as-of", "2026-06-30", *arguments]) == 0
+    assert stands == [not arguments]
 
 
 @pytest.mark.parametrize("job", ["land", "publish"])

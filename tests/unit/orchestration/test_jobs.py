@@ -10,6 +10,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from orchestration.lib.standing import may_stand
+
 JOBS = {
     # job: groups that it runs
     "land": {"lake"},  # and sources, where there are connections
@@ -108,6 +110,11 @@ def test_a_job_runs_every_check_of_the_assets_it_selects(demo: dg.Definitions, n
 def test_only_train_and_rebuild_train_when_no_training_is_due(demo: dg.Definitions) -> None:
     always = {name for name in JOBS if demo.resolve_job_def(name).tags.get("siyu/training")}
     assert always == {"train", "rebuild"}
+
+
+def test_only_a_refresh_leaves_standing_what_nothing_changed_under(demo: dg.Definitions) -> None:
+    leaving = {name for name in JOBS if may_stand(demo.resolve_job_def(name).tags)}
+    assert leaving == {"refresh"}
 
 
 def test_only_replay_says_what_stays_in_quarantine(demo: dg.Definitions) -> None:
