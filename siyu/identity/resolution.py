@@ -11,12 +11,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from siyu.identity.clustering import Caps, cluster
+from siyu.identity.clustering import Caps, Ints, cluster
 
 TOTAL_CAP = 30
 DEFAULT_CAPS: Mapping[str, int] = {"phone": 3}
@@ -89,75 +92,142 @@ def resolve(
     Returns:
         The same decision for the same rows in any order.
     """
-    nodes = _nodes(identifiers, junk)
-    links = _links(edges, nodes)
-    namespaces = sorted(nodes["namespace"].unique())
-    code = nodes["namespace"].map({name: i for i, name in enumerate(namespaces)})
+    nodes = _nodes(identifiers, junk, previous, member_namespaces)
+    links = _links(edges, nodes["identifier"])
+    namespaces = nodes["namespace"].unique().sort()
     limits = {**DEFAULT_CAPS, **caps}
     outcome = cluster(
-        code.to_numpy(np.int64),
-        links["a"].to_numpy(np.int64),
-        links["b"].to_numpy(np.int64),
-        np.arange(len(links), dtype=np.int64),
+        _ints(pc.index_in(nodes["namespace"], value_set=namespaces)),
+        links.a,
+        links.b,
+        np.arange(len(links.a), dtype=np.int64),
         Caps(
-            np.array([-1 if limits.get(n) is None else limits[n] for n in namespaces], np.int64),
+            np.array([_cap(limits, name) for name in namespaces.to_pylist()], np.int64),
             TOTAL_CAP,
         ),
     )
-    nodes["label"] = outcome.label
-    before = previous.select(["identifier", "customer_id", "updated_run_id"]).to_pandas()
-    nodes = nodes.merge(
-        before.rename(columns={"customer_id": "old_id", "updated_run_id": "old_run_id"}),
-        on="identifier",
-        how="left",
+    old_id = _flat(nodes["old_id"])
+    before = old_id.dictionary_encode()
+    undecided = ~_settled(outcome.label, _ints(before.indices))
+    table = nodes.append_column("label", pa.array(outcome.label)).filter(pa.array(undecided))
+    # Text in pandas is slow, and most customers are who they were: only the others go through it.
+    changing: pd.DataFrame = table.to_pandas()
+    changing["customer_id"] = _customer_ids(changing, set(before.dictionary.to_pylist()))
+    decided = pc.replace_with_mask(
+        old_id, pa.array(undecided), pa.array(changing["customer_id"], pa.string())
     )
-    nodes["is_member"] = nodes["namespace"].isin(list(member_namespaces))
-    nodes["customer_id"] = _customer_ids(nodes)
-    nodes["updated_run_id"] = nodes["old_run_id"].where(
-        nodes["customer_id"] == nodes["old_id"], run_id
-    )
-    refused = links.iloc[outcome.refused]["position"].to_numpy(np.int64)
     return Resolution(
-        customer_identifier=_map(nodes, _nobody(identifiers, junk, previous, run_id)),
-        events=_events(nodes, run_id),
-        refused_edges=edges.take(pa.array(np.sort(refused))),
-        customers=int(nodes["label"].nunique()),
-        largest=int(nodes["label"].value_counts().max()) if len(nodes) else 0,
+        customer_identifier=_map(nodes, decided, _nobody(identifiers, junk, previous), run_id),
+        events=_events(changing, run_id),
+        refused_edges=edges.take(pa.array(np.sort(links.position[outcome.refused]))),
+        customers=len(np.unique(outcome.label)),
+        largest=int(np.bincount(outcome.label).max(initial=0)),
     )
 
 
-def _nodes(identifiers: pa.Table, junk: Collection[str]) -> pd.DataFrame:
-    """Identifiers that stand for somebody, sorted, so that numbering does not depend on arrival."""
-    columns = ["identifier", "namespace", "first_seen_at", "known_at"]
-    frame: pd.DataFrame = identifiers.select(columns).to_pandas()
-    kept: pd.DataFrame = frame[~frame["identifier"].isin(list(junk))]
-    return kept.sort_values("identifier", ignore_index=True)
+def _cap(limits: Mapping[str, int | None], namespace: str) -> int:
+    limit = limits.get(namespace)
+    return -1 if limit is None else limit
 
 
-def _links(edges: pa.Table, nodes: pd.DataFrame) -> pd.DataFrame:
+def _nodes(
+    identifiers: pa.Table, junk: Collection[str], previous: pa.Table, members: Collection[str]
+) -> pa.Table:
+    """Identifiers that stand for somebody, sorted, so that numbering does not depend on arrival.
+
+    Beside each: whom it stood for before, the run that said so, and whether it is a member id.
+    """
+    seen = identifiers.select(["identifier", "namespace", "first_seen_at", "known_at"])
+    kept = seen.filter(pc.invert(_among(seen["identifier"], junk))).sort_by("identifier")
+    kept = kept.combine_chunks()
+    before = previous.select(["customer_id", "updated_run_id"])
+    before = before.take(pc.index_in(kept["identifier"], value_set=previous["identifier"]))
+    return pa.table(
+        {
+            **{name: _flat(kept[name]) for name in seen.column_names},
+            "old_id": _flat(before["customer_id"]),
+            "old_run_id": _flat(before["updated_run_id"]),
+            "is_member": _flat(_among(kept["namespace"], members)),
+        }
+    )
+
+
+class _Links(NamedTuple):
+    """Edges between nodes, strongest first: both ends as node numbers, and the row of the edge."""
+
+    a: Ints
+    b: Ints
+    position: Ints
+
+
+def _links(edges: pa.Table, nodes: pa.ChunkedArray) -> _Links:
     """Edges between nodes as node numbers, strongest first.
 
-    Order: priority, then evidence, then age, then the names themselves.
+    Order: priority, then evidence, then age, then the names themselves, which nodes are numbered by.
     """
-    frame: pd.DataFrame = edges.to_pandas()
-    frame["position"] = np.arange(len(frame))
-    index = pd.Index(nodes["identifier"])
-    frame["a"] = index.get_indexer(frame["identifier_a"])
-    frame["b"] = index.get_indexer(frame["identifier_b"])
-    frame = frame[(frame["a"] >= 0) & (frame["b"] >= 0)]
-    return frame.sort_values(
-        ["priority", "evidence_count", "first_seen_at", "identifier_a", "identifier_b", "rule_id"],
-        ascending=[False, False, True, True, True, True],
-        ignore_index=True,
+    a, b = (
+        _ints(pc.index_in(edges[name], value_set=nodes))
+        for name in ("identifier_a", "identifier_b")
     )
+    position = np.flatnonzero((a >= 0) & (b >= 0))
+    rule = _flat(edges["rule_id"]).dictionary_encode()
+    rank = np.argsort(np.argsort(rule.dictionary.to_numpy(zero_copy_only=False)))
+    first_seen = pc.fill_null(edges["first_seen_at"].cast(pa.int64()), np.iinfo(np.int64).max)
+    # The last key of lexsort counts first.
+    strength = (
+        rank[_ints(rule.indices)], b, a, _ints(first_seen),
+        -_ints(edges["evidence_count"]), -_ints(edges["priority"]),
+    )  # fmt: skip
+    order = position[np.lexsort([key[position] for key in strength])]
+    return _Links(a[order], b[order], order)
 
 
-def _customer_ids(nodes: pd.DataFrame) -> pd.Series[str]:
-    """The customer id of each node: inherited where possible, new otherwise."""
+def _settled(label: Ints, old: Ints) -> NDArray[np.bool_]:
+    """Which nodes are of a cluster that is what one customer was: all had one id, nobody else had it.
+
+    Args:
+        label: Cluster of each node.
+        old: The id that it had, as a number; -1 for none.
+
+    Returns:
+        One answer per node. Their id stays and nothing happened to them, whatever the others do.
+    """
+    if len(label) == 0:
+        return np.empty(0, np.bool_)
+    id_of = np.full(label.max() + 1, -1, np.int64)
+    id_of[label] = old
+    mixed = np.zeros(len(id_of), np.bool_)
+    mixed[label[old != id_of[label]]] = True
+    held = old >= 0
+    known, where = old[held], label[held]
+    label_of = np.full(old.max() + 1, -1, np.int64)
+    label_of[known] = where
+    shared = np.zeros(len(label_of), np.bool_)
+    shared[known[where != label_of[known]]] = True
+    settled: NDArray[np.bool_] = held & ~mixed[label]
+    settled[held] &= ~shared[known]
+    return settled
+
+
+def _among(values: pa.ChunkedArray, names: Collection[str]) -> pa.ChunkedArray:
+    return pc.is_in(values, value_set=pa.array(sorted(names), pa.string()))
+
+
+def _flat(values: pa.ChunkedArray | pa.Array) -> pa.Array:
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+
+
+def _ints(values: pa.ChunkedArray | pa.Array) -> Ints:
+    """Whole numbers as numpy has them, -1 for null."""
+    filled = pc.fill_null(values, -1)
+    return np.asarray(filled.to_numpy(), np.int64)
+
+
+def _customer_ids(nodes: pd.DataFrame, taken: Collection[str]) -> pd.Series[str]:
+    """The customer id of each node: inherited where possible, new and not taken otherwise."""
     inherited = _inherited(nodes)
     ids = nodes["label"].map(inherited)
     fresh = nodes[ids.isna()].sort_values(["first_seen_at", "identifier"])
-    taken = set(inherited) | set(nodes["old_id"].dropna())
     made: dict[int, str] = {}
     for label, identifier in zip(fresh["label"], fresh["identifier"], strict=True):
         if label not in made:
@@ -191,25 +261,44 @@ def _new_id(seed: str) -> str:
     return "c_" + hashlib.sha256(seed.encode()).hexdigest()[:16]
 
 
-def _nobody(
-    identifiers: pa.Table, junk: Collection[str], previous: pa.Table, run_id: str
-) -> pd.DataFrame:
-    """Junk identifiers as rows of the map; one that was junk before keeps the run that said so."""
-    seen = identifiers.select(["identifier", "namespace", "known_at"]).to_pandas()
-    before = previous.filter(previous["is_junk"]).select(["identifier", "updated_run_id"])
-    nobody = seen[seen["identifier"].isin(list(junk))].merge(
-        before.to_pandas(), on="identifier", how="left"
+def _nobody(identifiers: pa.Table, junk: Collection[str], previous: pa.Table) -> pa.Table:
+    """Junk identifiers, and the run that said so where one has before."""
+    nobody = identifiers.select(["identifier", "namespace", "known_at"])
+    nobody = nobody.filter(_among(nobody["identifier"], junk))
+    said = previous.filter(previous["is_junk"])
+    run = said["updated_run_id"].take(
+        pc.index_in(nobody["identifier"], value_set=said["identifier"])
     )
-    nobody["updated_run_id"] = nobody["updated_run_id"].fillna(run_id)
-    marked: pd.DataFrame = nobody.assign(customer_id=None, is_junk=True)
-    return marked
+    return nobody.append_column("old_run_id", run)
 
 
-def _map(nodes: pd.DataFrame, nobody: pd.DataFrame) -> pa.Table:
-    """The whole map, junk included, by identifier."""
-    whole = pd.concat([nodes.assign(is_junk=False), nobody], ignore_index=True)
-    whole = whole.sort_values("identifier")
-    return pa.Table.from_pandas(whole[MAP_SCHEMA.names], MAP_SCHEMA, preserve_index=False)
+def _map(nodes: pa.Table, customer_id: pa.ChunkedArray, nobody: pa.Table, run_id: str) -> pa.Table:
+    """The whole map, junk included, by identifier; a row that says what it said keeps its run."""
+    same = pc.fill_null(pc.equal(customer_id, nodes["old_id"]), False)
+    known = _rows_of_map(
+        nodes, customer_id, pc.if_else(same, nodes["old_run_id"], run_id), is_junk=False
+    )
+    none = pa.nulls(len(nobody), pa.string())
+    unknown = _rows_of_map(nobody, none, pc.fill_null(nobody["old_run_id"], run_id), is_junk=True)
+    return pa.concat_tables([known, unknown]).sort_by("identifier").combine_chunks()
+
+
+def _rows_of_map(
+    identifiers: pa.Table,
+    customer_id: pa.ChunkedArray | pa.Array,
+    updated_run_id: pa.ChunkedArray,
+    *,
+    is_junk: bool,
+) -> pa.Table:
+    said = {
+        "identifier": identifiers["identifier"],
+        "namespace": identifiers["namespace"],
+        "customer_id": customer_id,
+        "is_junk": pa.repeat(is_junk, len(identifiers)),
+        "known_at": identifiers["known_at"],
+        "updated_run_id": updated_run_id,
+    }
+    return pa.table(said).cast(MAP_SCHEMA)
 
 
 def _events(nodes: pd.DataFrame, run_id: str) -> pa.Table:

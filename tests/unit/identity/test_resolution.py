@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from datetime import datetime
+from unittest.mock import patch
 
+import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -170,3 +172,29 @@ def test_two_clusters_never_share_an_id_whatever_went_before(
         }
 
     assert groups(second) == groups(fresh)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    _edges,
+    _edges,
+    st.lists(st.sampled_from(_names), unique=True),
+    st.lists(st.sampled_from(_names), unique=True),
+    st.lists(st.sampled_from(_names), max_size=2),
+)
+def test_passing_over_customers_to_whom_nothing_happened_decides_what_looking_at_all_does(
+    before: list[Edge], after: list[Edge], known: list[str], seen: list[str], junk: list[str]
+) -> None:
+    earlier = _resolve(known, before).customer_identifier
+
+    def decide() -> Resolution:
+        return _resolve(seen, after, earlier, tuple(junk), run_id="later")
+
+    shortened = decide()
+    with patch(
+        "siyu.identity.resolution._settled", lambda label, _: np.zeros(len(label), np.bool_)
+    ):
+        whole = decide()
+
+    assert shortened.customer_identifier.equals(whole.customer_identifier)
+    assert shortened.events.equals(whole.events)
