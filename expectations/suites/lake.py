@@ -73,14 +73,12 @@ def _column_rules(column: Column, retailer: Retailer) -> Iterator[Rule]:
             f"NOT regexp_full_match({token}, '[a-z_]+:[0-9a-f]{{32}}')",
         )
     if column.type == "identifier":
-        begins = [
-            f"starts_with({column.name}, {literal(f'{namespace}:')})"
-            for namespace in retailer.identifiers
-        ]
+        # One pattern, as a comparison for each costs half as much again; without any, none fits.
+        namespaces = "|".join(map(re.escape, retailer.identifiers)) or r"[^\s\S]"
         yield never(
             f"{column.name}_namespaced",
             f"{column.name} begins with one of the namespaces {', '.join(retailer.identifiers)}",
-            f"NOT ({' OR '.join(begins) or 'false'})",
+            f"NOT regexp_matches({column.name}, {literal(f'^({namespaces}):')})",
         )
 
 

@@ -132,17 +132,16 @@ def _reconciled(entity: str, amount: str, here: str) -> Rule:
     """The unified sum of an amount is the sum over the latest versions in the lake."""
     keys = ", ".join(contract(entity).key)
     version = contract(entity).version
-    newest = f"{version} DESC NULLS LAST, " if version else ""
-    # Only keys with several versions are ranked, in the order that staging ranks them.
+    newest = f"coalesce({version}, TIMESTAMP '-infinity'), " if version else ""
+    # Only keys with several versions have superseded ones; the latest is as staging has it.
     superseded = (
-        f"SELECT {amount}, row_number() OVER (PARTITION BY {keys} ORDER BY {newest}_known_at DESC,"
-        " _loaded_at DESC, _batch_id DESC, _file DESC, _row DESC) AS recency"
-        f" FROM lake.{entity} WHERE ({keys}) IN"
-        f" (SELECT ({keys}) FROM lake.{entity} GROUP BY {keys} HAVING count(*) > 1)"
+        f"SELECT sum({amount}) - arg_max({amount}, "
+        f"({newest}_known_at, _loaded_at, _batch_id, _file, _row)) AS amount"
+        f" FROM lake.{entity} GROUP BY {keys} HAVING count(*) > 1"
     )
     lake = (
         f"(SELECT coalesce(sum({amount}), 0) FROM lake.{entity})"
-        f" - (SELECT coalesce(sum({amount}), 0) FROM ({superseded}) WHERE recency > 1)"
+        f" - (SELECT coalesce(sum(amount), 0) FROM ({superseded}))"
     )
     return measured(
         f"{amount}_reconciles",
