@@ -16,6 +16,7 @@ from typing import Any
 from tiny_lake import LOADED, Row, Shop, at, line, order
 
 from siyu.contracts import contract
+from siyu.warehouse import Warehouse
 
 ENTITIES = (
     "members", "contacts", "group_members", "orders", "order_lines", "refunds", "interactions",
@@ -172,14 +173,20 @@ def content(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
         "SELECT table_schema || '.' || table_name AS name FROM information_schema.tables "
         "WHERE table_schema IN ('staging', 'unified') ORDER BY 1"
     )
+    # One connection: each costs as much as a table.
+    with Warehouse.of(shop.settings).connect() as connection:
+        held_rows = {
+            row["name"]: connection.execute(f"FROM {row['name']}").to_arrow_table().to_pylist()
+            for row in tables
+            if row["name"] not in HISTORY
+        }
     return {
-        row["name"]: sorted(
+        table: sorted(
             (
                 tuple(names.get(value, value) for name, value in one.items() if name not in STAMPS)
-                for one in shop.rows(f"SELECT * FROM {row['name']}")
+                for one in found
             ),
             key=repr,
         )
-        for row in tables
-        if row["name"] not in HISTORY
+        for table, found in held_rows.items()
     }

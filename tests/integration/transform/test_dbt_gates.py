@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import MAPPED
+from full_shop import MAPPED
 from tiny_lake import Shop, at, line, order, shop
 
 from siyu.transform import DbtError, DbtRun, run_dbt

@@ -1,14 +1,19 @@
-"""Both engines make the same tables of the same lake, row by row."""
+"""Both engines make the same of the same lake, and Spark finds again what it wrote.
+
+All that needs Spark is in this file, so that one process, and with it one Spark, runs all of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_lake import AS_OF, Shop
+from broken_shop import violations
+from tiny_lake import AS_OF, Shop, shop
 
 from siyu.config import REPO
 from siyu.transform import dbt_vars
@@ -22,20 +27,18 @@ SHOWN = 3
 @pytest.fixture(scope="module")
 def on_spark(built: Shop) -> Shop:
     """The same shop, lake and identity map, built by Spark."""
-    shop = Shop(replace(built.settings, engine="spark"), built.retailer)
-    shop.register()
-    for layer in layers():
-        run = shop.build(layer, variables(shop))
-        assert run.success, [r for r in run.results if r.status in ("error", "fail")]
-    return shop
+    made = Shop(replace(built.settings, engine="spark"), built.retailer)
+    made.register()
+    run = made.build(*layers(), variables=variables(made))
+    assert run.success, [r for r in run.results if r.status in ("error", "fail")]
+    return made
 
 
 @pytest.fixture(scope="module")
 def on_duckdb(built: Shop) -> Shop:
     """The shop on DuckDB, with the layers that build on unified."""
-    for layer in layers()[2:]:
-        run = built.build(layer, variables(built))
-        assert run.success, [r for r in run.results if r.status in ("error", "fail")]
+    run = built.build(*layers()[2:], variables=variables(built))
+    assert run.success, [r for r in run.results if r.status in ("error", "fail")]
     return built
 
 
@@ -44,25 +47,31 @@ def layers() -> list[str]:
     return [layer for layer in LAYERS if any((models / layer).rglob("*.sql"))]
 
 
-def variables(shop: Shop) -> dict[str, Any]:
-    return dbt_vars(shop.retailer, AS_OF, [AS_OF - timedelta(days=30), AS_OF])
+def variables(made: Shop) -> dict[str, Any]:
+    return dbt_vars(made.retailer, AS_OF, [AS_OF - timedelta(days=30), AS_OF])
 
 
 @pytest.mark.spark
 def test_spark_and_duckdb_make_the_same_rows(on_duckdb: Shop, on_spark: Shop) -> None:
-    expected = Warehouse.of(on_duckdb.settings)
-    found = Warehouse.of(on_spark.settings)
-    names = {name for name in expected.tables() if name.partition(".")[0] in layers()}
+    expected, found = tables(on_duckdb), tables(on_spark)
 
-    assert {name for name in found.tables() if name.partition(".")[0] in layers()} == names
+    assert found.keys() == expected.keys()
     unlike = [
         difference
-        for name in sorted(names)
-        for difference in differences(
-            name, expected.read(f"FROM {name}").to_pylist(), found.read(f"FROM {name}").to_pylist()
-        )
+        for name in sorted(expected)
+        for difference in differences(name, expected[name], found[name])
     ]
     assert not unlike, "\n".join(unlike)
+
+
+def tables(made: Shop) -> dict[str, list[dict[str, Any]]]:
+    """The rows of every table of the layers; one connection, since each costs as much as a table."""
+    warehouse = Warehouse.of(made.settings)
+    names = [name for name in warehouse.tables() if name.partition(".")[0] in layers()]
+    with warehouse.connect() as connection:
+        return {
+            name: connection.execute(f"FROM {name}").to_arrow_table().to_pylist() for name in names
+        }
 
 
 def differences(
@@ -114,3 +123,34 @@ def test_the_comparison_sees_a_difference(
     one: list[dict[str, Any]], other: list[dict[str, Any]], said: int
 ) -> None:
     assert len(list(differences("t", one, other))) == said
+
+
+@pytest.mark.spark
+def test_spark_finds_the_same_violations(broken: Shop, found: list[dict[str, Any]]) -> None:
+    assert violations(Shop(replace(broken.settings, engine="spark"), broken.retailer)) == found
+
+
+@pytest.mark.spark
+def test_a_new_session_finds_tables_and_partitions_of_an_earlier_one(tmp_path: Path) -> None:
+    from siyu.spark import session
+
+    made = shop(tmp_path, [])
+    made = Shop(replace(made.settings, engine="spark"), made.retailer)
+    folder = made.paths.spark_warehouse / "features.db" / "kept"
+    first = session(made.paths)
+    first.sql("CREATE SCHEMA features")
+    first.sql(
+        f"CREATE TABLE features.kept USING parquet PARTITIONED BY (as_of_date) "
+        f"LOCATION '{folder}' AS SELECT '007' AS name, DATE '2026-01-31' AS as_of_date"
+    )
+    first.stop()
+
+    second = session(made.paths)
+
+    second.sql(
+        "INSERT OVERWRITE features.kept PARTITION (as_of_date = DATE '2026-02-28') SELECT '008'"
+    )
+    rows = second.sql("SELECT name, as_of_date FROM features.kept ORDER BY name").collect()
+    assert [(row[0], str(row[1])) for row in rows] == [("007", "2026-01-31"), ("008", "2026-02-28")]
+    assert Warehouse.of(made.settings).read("FROM features.kept").num_rows == 2
+    second.stop()
