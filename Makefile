@@ -17,15 +17,17 @@ spark_ready := $(VENV)/.synced-spark
 # Spark is half a gigabyte and useless without Java, so only `make test` asks for it, and only where Java is.
 test_ready := $(if $(shell command -v java),$(spark_ready),$(env_ready))
 
+comma := ,
 # $(call timed,what,command): run it and say how long it took.
 timed = @echo "── $(1)"; start=$$(date +%s); $(2) && echo "── $(1): $$(( $$(date +%s) - start )) s"
-# Files, not tests, are dealt out: a file's fixtures are then built once.
-pytest = $(BIN)/pytest -q -n $(JOBS) --dist loadfile
+# Files, not tests, are dealt out: a file's fixtures are then built once. They come in the order of
+# collection, the longest first (tests/conftest.py), so that no process is left alone at the end.
+pytest = $(BIN)/pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
+# What runs side by side is shown whole, one after the other, where make can (4 and later).
+beside = -j $(JOBS) $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-# Fast tiers come first and a failing one stops the rest; running them at once would lose both.
-.NOTPARALLEL:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 .PHONY: help
@@ -40,12 +42,21 @@ demo: $(env_ready) ## Simulate a retailer, run every job on it, print what came 
 ui: $(env_ready) ## Start Dagster and MLflow on localhost
 	@$(BIN)/siyu ui
 
+# Fast tiers come first, and a failing one stops the rest.
 .PHONY: test
-test: $(test_ready) lint test-unit test-integration test-pipeline test-spark ## Lint, then every tier of tests; the first failure stops
+test: $(test_ready) ## Lint, then every tier of tests; the first failure stops
+	@$(MAKE) lint
+	@$(MAKE) test-unit
+	@$(MAKE) test-slow
 
 .PHONY: test-unit
 test-unit: $(env_ready) ## Unit tests
 	$(call timed,unit tests,$(pytest) tests/unit)
+
+# As one run, because the tiers fill each other's gaps: Spark and a killed run keep one core each.
+.PHONY: test-slow
+test-slow: $(test_ready) ## Integration, pipeline and Spark tests together
+	$(call timed,integration$(comma) pipeline and Spark tests,$(pytest) tests/integration tests/pipeline)
 
 .PHONY: test-integration
 test-integration: $(env_ready) ## Integration tests: one component with its real part
@@ -62,9 +73,17 @@ test-spark: $(test_ready) ## Tests that need Spark; skipped without Java
 
 .PHONY: lint
 lint: $(env_ready) ## Style, types and SQL
+	@$(MAKE) $(beside) lint-style lint-types lint-sql
+
+.PHONY: lint-style lint-types lint-sql
+lint-style: $(env_ready)
 	$(call timed,ruff,$(BIN)/ruff check . && $(BIN)/ruff format --check .)
+
+lint-types: $(env_ready)
 	$(call timed,mypy,$(BIN)/mypy)
-	$(call timed,sqlfluff,$(BIN)/sqlfluff lint --processes $(JOBS) dbt_project retailers)
+
+lint-sql: $(env_ready)
+	$(call timed,sqlfluff,$(BIN)/sqlfluff lint dbt_project retailers)
 
 .PHONY: bench
 bench: $(env_ready) ## Run the benchmarks, or one: make bench ONLY=<name>

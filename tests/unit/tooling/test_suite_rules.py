@@ -74,6 +74,24 @@ def test_a_test_outside_every_tier_is_an_error_and_nothing_runs(suite):
     result.stdout.fnmatch_lines("*in no tier*")
 
 
+def test_files_that_take_long_come_first_and_the_longest_before_the_others(suite):
+    for name in ("test_alone.py", "test_fuzz.py", "test_killed.py"):
+        _put(suite, f"unit/{name}", PASSES)
+    result = suite.runpytest_inprocess("-v")
+    result.stdout.fnmatch_lines(
+        [f"tests/unit/test_{name}.py::*" for name in ("killed", "fuzz", "alone")]
+    )
+
+
+def test_every_file_that_is_to_come_first_is_there(request):
+    (rules,) = (
+        plugin
+        for plugin in request.config.pluginmanager.get_plugins()
+        if getattr(plugin, "__file__", None) == str(CONFTEST)
+    )
+    assert set(rules.SLOWEST) <= {file.name for file in CONFTEST.parent.rglob("test_*.py")}
+
+
 def test_a_unit_test_that_asks_for_real_data_or_spark_fails(suite):
     asks = ("def test_fixture(real_data): pass", "def test_data(): pass", "def test_spark(): pass")
     marks = ("", "@pytest.mark.real_data", "@pytest.mark.spark")
