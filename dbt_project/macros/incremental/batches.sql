@@ -184,9 +184,10 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Whether anything of an entity has to be taken in: a whole build takes in everything. -#}
+{#- Whether anything of an entity, or of any of several, is new: a whole build takes in everything. -#}
 {% macro has_new(entity) -%}
-    {{ return(not is_incremental() or entity in intake().entities) }}
+    {%- set asked = [entity] + (varargs | list) -%}
+    {{ return(not is_incremental() or asked | select('in', intake().entities) | list | length > 0) }}
 {%- endmacro %}
 
 {#- Say, in the transaction that wrote the rows, which batches and changes they now take in. -#}

@@ -2,23 +2,79 @@
   Parts of the identity models, one per way in which a source names customers.
 -#}
 
+{#- Each staging model that names customers: what it is made from, its identifiers, the rows that count. -#}
+{% macro observed_models() -%}
+    {{ return([
+        ('stg_members', ['members'], {
+            'member_id': 'member_id', 'unionid': 'unionid', 'openid': 'openid',
+            'phone_token': 'phone_token', 'email_token': 'email_token',
+        }, '1 = 1'),
+        ('stg_contacts', ['contacts'], {
+            'external_userid': 'external_userid', 'unionid': 'unionid',
+            'remark_phone_token': 'remark_phone_token',
+        }, '1 = 1'),
+        ('stg_group_members', ['group_members'], {'external_userid': 'userid', 'unionid': 'unionid'},
+            "member_type = 'customer'"),
+        ('stg_orders', ['orders', 'order_lines'], {
+            'member_id': 'member_id', 'buyer_id': 'buyer_id', 'unionid': 'unionid', 'openid': 'openid',
+            'phone_token': 'phone_token',
+        }, '1 = 1'),
+        ('stg_interactions', ['interactions'], {
+            'member_id': 'member_id', 'openid': 'openid', 'unionid': 'unionid',
+            'external_userid': 'external_userid',
+        }, '1 = 1'),
+    ]) }}
+{%- endmacro %}
+
+{#- A query of those that anything new reaches. -#}
+{% macro touched_models() -%}
+    {%- for relation, entities, _, _ in observed_models() if has_new(*entities) %}
+    select '{{ relation }}' as key
+    union all
+    {%- endfor %}
+    select cast(null as string) as key where 1 = 0
+{%- endmacro %}
+
 {#-
   Which identifiers stand together on the rows of a staging model, counted. `columns` maps each kind
-  of identifier to the column that holds it.
+  of identifier to the column that holds it; `entities` are what the model is made from. Where no row
+  was ever replaced, an incremental build adds new rows to what was counted before, and history is not
+  read again.
 -#}
-{% macro observed_together(relation, columns, where='1 = 1') %}
+{% macro observed_together(relation, entities, columns, where) %}
+{%- set kinds = ['member_id', 'buyer_id', 'unionid', 'openid', 'external_userid', 'phone_token', 'email_token', 'remark_phone_token'] %}
+{%- set adds = is_incremental() and entities | length == 1 and not may_have_versions(entities[0]) %}
+{%- set counted %}
 select
     '{{ relation }}' as seen_in,
-    {%- for kind in ['member_id', 'buyer_id', 'unionid', 'openid', 'external_userid', 'phone_token', 'email_token', 'remark_phone_token'] %}
+    {%- for kind in kinds %}
     cast({{ columns.get(kind, 'null') }} as string) as {{ kind }},
     {%- endfor %}
     count(*) as evidence_count,
     min(coalesce(_event_at, _known_at)) as first_seen_at,
     max(coalesce(_event_at, _known_at)) as last_seen_at,
     min(_known_at) as known_at
-from {{ ref(relation) }}
-where {{ where }} and {{ is_touched() }}
+from {{ ref(relation) }} as observed
+where {{ where }}{% if adds %} and {{ is_new('observed') }}{% endif %}
 group by {{ columns.values() | join(', ') }}
+{%- endset %}
+{%- if not adds -%}
+{{ counted }}
+{%- else %}
+select
+    seen_in,
+    {{ kinds | join(', ') }},
+    cast(sum(evidence_count) as bigint) as evidence_count,
+    min(first_seen_at) as first_seen_at,
+    max(last_seen_at) as last_seen_at,
+    min(known_at) as known_at
+from (
+    select * from {{ this }} where seen_in = '{{ relation }}'
+    union all
+    {{ counted }}
+) as added
+group by seen_in, {{ kinds | join(', ') }}
+{%- endif %}
 {%- endmacro %}
 
 {#- The identifiers in one column of a staging model. -#}
