@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+import duckdb
+
 from ml.candidates import Metrics, fit_candidates
 from ml.catalog import FEATURES_TABLE, LABELS_TABLE
 from ml.dataset import Dataset, Floats, drop_unknown, read_features, read_training
@@ -27,7 +29,7 @@ from ml.tasks import Task, task_of
 from siyu.config import Settings
 from siyu.paths import Paths
 from siyu.retailer import Retailer
-from siyu.warehouse import Warehouse, writer_lock
+from siyu.warehouse import Warehouse, WarehouseError, writer_lock
 
 _log = logging.getLogger(__name__)
 
@@ -118,11 +120,11 @@ def training_due(
 
 def _days_held(warehouse: Warehouse) -> set[date]:
     """As-of days for which there are labels."""
-    if not warehouse.exists(LABELS_TABLE):
+    try:
+        held = warehouse.read(f"SELECT DISTINCT as_of_date FROM {LABELS_TABLE}")
+    except (WarehouseError, duckdb.CatalogException):
         return set()
-    return set(
-        warehouse.read(f"SELECT DISTINCT as_of_date FROM {LABELS_TABLE}")["as_of_date"].to_pylist()
-    )
+    return set(held["as_of_date"].to_pylist())
 
 
 def train(

@@ -241,10 +241,10 @@ def ensure_manifest() -> Path:
     Raises:
         DbtError: the project does not parse.
     """
-    from dbt.cli.main import dbtRunner
-
     if MANIFEST.exists() and MANIFEST.stat().st_mtime >= _newest_source():
         return MANIFEST
+    from dbt.cli.main import dbtRunner
+
     places = _places("duckdb", MANIFEST.parent, MANIFEST.parent)
     said = dbtRunner().invoke(["parse", *places])
     if said.exception is not None or not said.success:

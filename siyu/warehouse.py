@@ -25,11 +25,7 @@ from siyu.config import Engine, Settings
 from siyu.paths import Paths
 
 # Beside what dbt notes of batches: bookkeeping of the file, no layer, and not published.
-_NOTES = """
-CREATE SCHEMA IF NOT EXISTS applied;
-CREATE TABLE IF NOT EXISTS applied.table_version (
-    table_name VARCHAR, partition VARCHAR, version VARCHAR);
-"""
+_NOTES = "applied.table_version"
 
 LAYERS = ("lake", "staging", "unified", "marts", "features", "ml", "ops")
 
@@ -169,33 +165,37 @@ class Warehouse:
             return
         with self.connect(read_only=False) as connection:
             connection.execute("BEGIN")
-            connection.execute(_NOTES)
+            connection.execute("CREATE SCHEMA IF NOT EXISTS applied")
+            connection.execute(
+                f"CREATE TABLE IF NOT EXISTS {_NOTES} "
+                "(table_name VARCHAR, partition VARCHAR, version VARCHAR)"
+            )
             rows = [(*place, version) for place, version in versions.items()]
             connection.executemany(
-                "DELETE FROM applied.table_version WHERE table_name = ? AND partition = ?",
+                f"DELETE FROM {_NOTES} WHERE table_name = ? AND partition = ?",
                 [place for *place, _ in rows],
             )
-            connection.executemany("INSERT INTO applied.table_version VALUES (?, ?, ?)", rows)
+            connection.executemany(f"INSERT INTO {_NOTES} VALUES (?, ?, ?)", rows)
             connection.execute("COMMIT")
 
     def noted_versions(self) -> dict[tuple[str, str], str]:
         """The versions that ``note_versions`` was told of, for tables that are there."""
-        present = self.tables()
-        if self._engine == "spark" or not present:
+        if self._engine == "spark" or not self._paths.warehouse.exists():
             return {}
         with self.connect() as connection:
-            noted = connection.execute(
-                "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() "
-                "AND schema_name = 'applied' AND table_name = 'table_version'"
-            ).fetchone()
-            rows = (
-                []
-                if noted is None
-                else connection.execute(
-                    "SELECT table_name, partition, version FROM applied.table_version"
-                ).fetchall()
-            )
-        return {(table, part): version for table, part, version in rows if table in present}
+            present = connection.execute(
+                "SELECT schema_name || '.' || table_name FROM duckdb_tables() "
+                "WHERE database_name = current_database() "
+                "UNION ALL SELECT schema_name || '.' || view_name FROM duckdb_views() "
+                "WHERE database_name = current_database()"
+            ).fetchall()
+            names = {name for (name,) in present}
+            if _NOTES not in names:
+                return {}
+            rows = connection.execute(
+                f"SELECT table_name, partition, version FROM {_NOTES}"
+            ).fetchall()
+        return {(table, part): version for table, part, version in rows if table in names}
 
     def _replace_in_file(self, table: str, rows: pa.Table, where: Mapping[str, Any] | None) -> None:
         schema = table.partition(".")[0]

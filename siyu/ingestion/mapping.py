@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -108,10 +109,16 @@ def _output(item: dict[str, Any]) -> str:
 
 def _parsed(text: str) -> dict[str, Any]:
     """A statement as the engine's parser sees it."""
-    with duckdb.connect() as connection:
+    with _parser().cursor() as connection:
         row = connection.execute("SELECT json_serialize_sql($1)", [text]).fetchone()
     tree: dict[str, Any] = json.loads(row[0] if row else "{}")
     return tree
+
+
+@cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    """An engine that does nothing but parse; to start one takes longer than a mapping does."""
+    return duckdb.connect()
 
 
 def _nodes(node: Any) -> Iterator[dict[str, Any]]:

@@ -39,10 +39,12 @@ def migrate(
     Raises:
         InputError: a migration does not run, or a required column is left without a value.
     """
-    table = lake.table(entity.entity)
     active = lake.ledger(entity.entity).active
     before = min((m.contract_version for m in active), default=entity.contract_version)
-    if table is None or before >= entity.contract_version:
+    if before >= entity.contract_version:
+        return None
+    table = lake.table(entity.entity)
+    if table is None:
         return None
     said = Manifest(
         batch_id=f"migration-{entity.entity}-v{entity.contract_version}",
