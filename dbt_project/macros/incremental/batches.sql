@@ -190,6 +190,21 @@
     {{ return(not is_incremental() or asked | select('in', intake().entities) | list | length > 0) }}
 {%- endmacro %}
 
+{#- Whether a row of an entity's new batches has the key of another, whichever of them is the newest. -#}
+{% macro replaces_rows(entity) -%}
+    {%- if not may_have_versions(entity) or not execute -%}{{ return(may_have_versions(entity)) }}{%- endif -%}
+    {%- set query -%}
+    select count(*) from {{ ref('superseded_row') }} as old
+    where
+        old.entity = '{{ entity }}'
+        and old.row_key in (
+            select {{ row_key(entity, 'fresh') }} from {{ source('lake', entity) }} as fresh
+            where {{ is_new('fresh') }}
+        )
+    {%- endset -%}
+    {{ return(run_query(query).rows[0][0] > 0) }}
+{%- endmacro %}
+
 {#- Say, in the transaction that wrote the rows, which batches and changes they now take in. -#}
 {% macro record_applied() -%}
     {%- if takes_in_batches() -%}

@@ -37,13 +37,15 @@
 
 {#-
   Which identifiers stand together on the rows of a staging model, counted. `columns` maps each kind
-  of identifier to the column that holds it; `entities` are what the model is made from. Where no row
-  was ever replaced, an incremental build adds new rows to what was counted before, and history is not
-  read again.
+  of identifier to the column that holds it; `entities` are what the model is made from. Where new rows
+  replace none, an incremental build adds them to what was counted before, and history is not read
+  again; orders are counted anew, as lines may make or end one.
 -#}
 {% macro observed_together(relation, entities, columns, where) %}
 {%- set kinds = ['member_id', 'buyer_id', 'unionid', 'openid', 'external_userid', 'phone_token', 'email_token', 'remark_phone_token'] %}
-{%- set adds = is_incremental() and entities | length == 1 and not may_have_versions(entities[0]) %}
+{#- Named while parsing, as the graph does not depend on how a model is built. -#}
+{%- do ref('superseded_row') %}
+{%- set adds = is_incremental() and entities | length == 1 and not replaces_rows(entities[0]) %}
 {%- set counted %}
 select
     '{{ relation }}' as seen_in,
