@@ -248,9 +248,10 @@ def run_layer(
     if set(chosen) == set(everything):
         basis = standing.basis(workspace, reads, layer=layer, as_of=as_of)
         if standing.may_stand(context.run.tags):
-            kept = standing.standing(workspace, parts, basis)
-            if kept is not None:
-                yield from _as_they_stand(workspace, manifest, translator, kept, tests)
+            kept = standing.standing(workspace, parts, basis) or {}
+            said = _said_before(workspace, kept)
+            if kept and said.keys() >= set(tests):
+                yield from _as_they_stand(manifest, translator, kept, {t: said[t] for t in tests})
                 return
     register_lake(workspace.settings, workspace.retailer)
     versions = {
@@ -309,12 +310,22 @@ def _passed(node: NodeResult) -> bool:
     return node.status in ("success", "pass")
 
 
+def _said_before(
+    workspace: Workspace, kept: Mapping[standing.Part, Standing]
+) -> dict[str, tuple[GateResult, str]]:
+    """What each test said of versions that stand, and in which run, by the test's name."""
+    return {
+        result.rule: (result, version.run_id)
+        for (table, _), version in kept.items()
+        for result in workspace.ledger.results(table, version.version, DBT_GATE)
+    }
+
+
 def _as_they_stand(
-    workspace: Workspace,
     manifest: Mapping[str, Any],
     translator: Translator,
     kept: Mapping[standing.Part, Standing],
-    tests: Sequence[str],
+    tests: Mapping[str, tuple[GateResult, str]],
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """A layer that need not be built: what earlier runs made of it and said of it."""
     newest = {table: version for (table, _), version in kept.items()}
@@ -322,14 +333,9 @@ def _as_they_stand(
         yield dg.MaterializeResult(
             asset_key=asset_key(table), metadata=standing.standing_metadata(newest[table])
         )
-    said = {
-        result.rule: (result, version.run_id)
-        for table, version in newest.items()
-        for result in workspace.ledger.results(table, version.version, DBT_GATE)
-    }
     for unique_id, test in manifest["nodes"].items():
         if test["resource_type"] == "test" and test["name"] in tests:
-            result, run_id = said[test["name"]]
+            result, run_id = tests[test["name"]]
             yield from _check(manifest, translator, unique_id, result, judged_in_run=run_id)
 
 

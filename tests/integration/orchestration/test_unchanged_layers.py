@@ -292,6 +292,16 @@ def test_what_failed_a_test_is_built_again(shop: Shop) -> None:
     assert len(shop.built) == 3
 
 
+def test_a_test_that_nobody_ran_has_the_layer_built(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.run()
+    monkeypatch.setattr(dbt, "layer_tests", lambda *_: (TEST, "another"))
+    shop.run()
+
+    assert len(shop.built) == 2
+
+
 def test_a_day_that_was_worked_on_before_another_is_built_again(shop: Shop) -> None:
     shop.run()
     shop.day = date(2026, 7, 1)
