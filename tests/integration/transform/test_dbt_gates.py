@@ -49,7 +49,7 @@ def test_unified_gates_stop_rows_that_break_them(copy: Shop) -> None:
     run = judge(
         copy,
         "INSERT INTO unified.fct_order SELECT * FROM unified.fct_order WHERE order_id = 'o4'",
-        "UPDATE unified.fct_order_line SET net_amount = net_amount + 0.01 WHERE order_id = 'o2'",
+        "UPDATE unified.fct_refund SET amount = amount + 0.01 WHERE refund_id = 'r2'",
         "UPDATE unified.fct_order_line SET line_no = 1 WHERE order_id = 'o5'",
         "UPDATE unified.fct_refund SET amount = -1 WHERE refund_id = 'r1'",
         "UPDATE unified.dim_customer SET status = 'asleep' WHERE member_id = 'crm:1'",
@@ -62,12 +62,12 @@ def test_unified_gates_stop_rows_that_break_them(copy: Shop) -> None:
     expected = {
         "unique_fct_order_order_id": "unique_field=o4",
         "same_rows_fct_order": "rows_here=6",
-        "reconciles_fct_order_line_net_amount": "total_here=218.0100",
+        "reconciles_fct_refund_amount": "total_here=94.0100",
         "unique_key_fct_order_line": "order_id=o5, line_no=1",
         "not_negative_fct_refund_amount": "refund_id=r1",
         "accepted_values_dim_customer_status": "asleep",
         "required_fct_interaction": "event_id=e1",
-        "same_rows_fct_message": "rows_here=0",
+        "row_per_key_fct_message": "rows_here=0, rows_there=1",
     }
     for prefix, key in expected.items():
         name = next((name for name in by_name if name.startswith(prefix)), None)
