@@ -404,7 +404,7 @@ def _examples(settings: Settings, test: Any, manifest: Manifest) -> tuple[str, .
 
 
 def _keys(model: str, manifest: Manifest) -> list[str]:
-    """Columns that a test says are unique in a model."""
+    """Columns that a test says are unique in a model, or by which it takes the place of rows."""
     for node in manifest.nodes.values():
         said = getattr(node, "test_metadata", None)
         if said is not None and getattr(node, "attached_node", None) == model:
@@ -412,7 +412,8 @@ def _keys(model: str, manifest: Manifest) -> list[str]:
                 return list(said.kwargs["columns"])
             if said.name == "unique":
                 return [str(said.kwargs["column_name"])]
-    return []
+    named = getattr(manifest.nodes[model].config, "unique_key", None) or []
+    return [named] if isinstance(named, str) else list(named)
 
 
 def _entities_with_versions(settings: Settings) -> list[str]:
