@@ -12,7 +12,7 @@ with refund as (
         case when recorded.status = 'completed' then coalesce(recorded.refunded_date, recorded.requested_date) end
             as completed_date
     from {{ only_affected(ref('stg_refunds'), 'refund_id') }} as recorded
-    left join {{ ref('stg_order_lines') }} as line
+    left join {{ ref('fct_order_line') }} as line
         on recorded.order_id = line.order_id and recorded.line_no = line.line_no
 )
 
