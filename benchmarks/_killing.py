@@ -22,6 +22,7 @@ from pathlib import Path
 import duckdb
 
 from siyu.config import REPO
+from siyu.dictionary import read_models
 from siyu.identity import IdentityStore
 from siyu.ops import Ledger
 from siyu.paths import Paths
@@ -246,7 +247,10 @@ def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
         "WHERE list_contains(?, table_schema) AND table_type = 'BASE TABLE' ORDER BY 1",
         [list(_PUBLISHED)],
     ).fetchall()
-    return [str(row[0]) for row in rows]
+    # What a publication says of its run (siyu.serving.records) is another's after every run.
+    made = {f"{model.layer}.{model.name}" for model in read_models()}
+    tables = [str(row[0]) for row in rows]
+    return [table for table in tables if not table.startswith("ops.") or table in made]
 
 
 def _open_in_dagster(paths: Paths) -> list[str]:
