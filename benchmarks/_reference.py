@@ -44,6 +44,14 @@ _MACROS = (
     "CREATE MACRO ident(namespace, value) AS namespace || ':' || nullif(trim(value), '')",
     "CREATE MACRO try_decimal(value) AS TRY_CAST(trim(value) AS DECIMAL(18,4))",
 )
+# What dbt's hooks say before a model: of a table that is made for the first time, every date is new.
+_BEFORE = {
+    "customer_labels": (
+        "CREATE TEMP TABLE label_date AS "
+        "SELECT DISTINCT as_of_date, true AS is_whole FROM features.customer_features",
+        "CREATE TEMP TABLE relabelled_customer AS SELECT NULL::VARCHAR AS customer_id WHERE false",
+    )
+}
 _JUNK_PHONES = ("13800000000", "13800138000", "11111111111", "13900000000", "13888888888")
 
 
@@ -103,6 +111,8 @@ class Script:
                 self._connection.execute(f"CREATE SCHEMA {layer}")
                 for model in models:
                     if model.layer == layer:
+                        for statement in _BEFORE.get(model.name, ()):
+                            self._connection.execute(statement)
                         self._connection.execute(
                             f"CREATE {model.kind} {layer}.{model.name} AS {model.sql}"
                         )

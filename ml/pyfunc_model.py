@@ -18,7 +18,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from ml.predictor import Floats, load
 
 
-class CalibratedModel(PythonModel):
+class CalibratedModel(PythonModel):  # type: ignore[misc]  # MLflow's types are not read
     """Predicts the probability of the task's event."""
 
     def load_context(self, context: PythonModelContext) -> None:
