@@ -41,6 +41,10 @@ _QUIET = {
 _LOCAL_UI = "http://127.0.0.1:5000"
 
 
+_SOURCE = "siyu"
+_OURS_RUNNING = f"attributes.status = 'RUNNING' AND tags.`mlflow.source.name` = '{_SOURCE}'"
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """One run of an experiment.
@@ -128,16 +132,22 @@ class Registry:
     def log_run(self, experiment: str, record: RunRecord, about: str) -> LoggedRun:
         """Keep one finished run; one that fails on the way is marked so and can be told apart.
 
+        So is one that was killed on the way, by the next that is kept in its experiment.
+
         Args:
             experiment: Name of the experiment, made when missing.
             record: The run.
             about: What the experiment's runs have in common.
         """
         mlflow, client = self._open()
+        experiment_id = self._experiment(client, experiment, about)
+        # There is one writer, and it is here: what of ours still runs was killed.
+        for left in client.search_runs([experiment_id], _OURS_RUNNING):
+            client.set_terminated(left.info.run_id, status="KILLED")
         run = client.create_run(
-            self._experiment(client, experiment, about),
+            experiment_id,
             run_name=record.name,
-            tags={**record.tags, _NOTE: record.note, "mlflow.source.name": "siyu"},
+            tags={**record.tags, _NOTE: record.note, "mlflow.source.name": _SOURCE},
         )
         run_id: str = run.info.run_id
         try:

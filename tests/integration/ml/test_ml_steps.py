@@ -3,12 +3,13 @@ import shutil
 from datetime import timedelta
 from pathlib import Path
 
+import mlflow
 import pandas as pd
 import pytest
 from synthetic_customers import AS_OF, CHURN, TASK, days, fill, retailer, settings
 
 from ml.dataset import DatasetError
-from ml.registry import Registry
+from ml.registry import Registry, RunRecord
 from ml.steps import score, train, training_due
 from siyu.paths import Paths
 from siyu.retailer import ModelSettings
@@ -284,3 +285,19 @@ def test_a_second_home_does_not_write_into_the_first(home, trained, new_home: Pa
     assert "MLFLOW_TRACKING_URI" not in os.environ
     assert Registry(Paths.of(settings(new_home))).champion("made_up_repurchase") is None
     assert Registry(Paths.of(settings(home))).champion("made_up_repurchase") is not None
+
+
+def test_a_run_that_was_killed_is_told_apart_once_the_next_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry(Paths.of(settings(tmp_path)))
+    first = registry.log_run("churn", RunRecord("first", {"auc": 0.5}), "about churn")
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, "set_terminated", lambda *_, **__: None)
+        killed = registry.log_run("churn", RunRecord("killed", {"auc": 0.6}), "about churn")
+
+    after = registry.log_run("churn", RunRecord("after", {"auc": 0.7}), "about churn")
+
+    client = mlflow.MlflowClient()
+    states = [client.get_run(run.run_id).info.status for run in (first, killed, after)]
+    assert states == ["FINISHED", "KILLED", "FINISHED"]
