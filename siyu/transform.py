@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
 
 import yaml
+from filelock import FileLock
 
 from siyu.config import REPO, Engine, Settings
 from siyu.contracts import Contract, contracts
@@ -241,17 +242,35 @@ def ensure_manifest() -> Path:
     Raises:
         DbtError: the project does not parse.
     """
-    if MANIFEST.exists() and MANIFEST.stat().st_mtime >= _newest_source():
-        return MANIFEST
+    if not _manifest_is_current():
+        MANIFEST.parent.mkdir(parents=True, exist_ok=True)
+        # A run and the UI, or tests side by side, may find the same; one parses, the others wait.
+        with FileLock(MANIFEST.with_suffix(".lock")):
+            if not _manifest_is_current():
+                _write_manifest()
+    return MANIFEST
+
+
+def _manifest_is_current() -> bool:
+    return MANIFEST.exists() and MANIFEST.stat().st_mtime >= _newest_source()
+
+
+def _write_manifest() -> None:
+    """Parse beside the manifest, then put it in place whole: dbt writes it piece by piece."""
     from dbt.cli.main import dbtRunner
 
-    places = _places("duckdb", MANIFEST.parent, MANIFEST.parent)
-    said = dbtRunner().invoke(["parse", *places])
+    parse = _parse_folder()
+    said = dbtRunner().invoke(["parse", *_places("duckdb", parse, parse)])
     if said.exception is not None or not said.success:
         raise DbtError(f"{PROJECT}: {said.exception}") from said.exception
-    # A parse that changes nothing may leave the file untouched; say that it is current.
-    MANIFEST.touch()
-    return MANIFEST
+    partial = MANIFEST.with_suffix(".partial")
+    shutil.copyfile(parse / MANIFEST.name, partial)
+    partial.replace(MANIFEST)
+
+
+def _parse_folder() -> Path:
+    """Where dbt parses for definitions, and keeps its partial parse."""
+    return MANIFEST.parent / "parse"
 
 
 def _newest_source() -> float:
@@ -296,7 +315,7 @@ def _parsed(engine: Engine, target: Path) -> Manifest:
     state = (engine, _newest_source())
     if state not in _manifests:
         target.mkdir(parents=True, exist_ok=True)
-        made, kept = (folder / _PARTIAL_PARSE for folder in (MANIFEST.parent, target))
+        made, kept = (folder / _PARTIAL_PARSE for folder in (_parse_folder(), target))
         if engine == "duckdb" and made.exists() and _written(made) > _written(kept):
             shutil.copyfile(made, kept)
         said = dbtRunner().invoke(["parse", *_places(engine, target, target), *_UNWRITTEN])
