@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -248,9 +249,14 @@ def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
         [list(_PUBLISHED)],
     ).fetchall()
     # What a publication says of its run (siyu.serving.records) is another's after every run.
-    made = {f"{model.layer}.{model.name}" for model in read_models()}
     tables = [str(row[0]) for row in rows]
-    return [table for table in tables if not table.startswith("ops.") or table in made]
+    return [table for table in tables if not table.startswith("ops.") or table in _modelled()]
+
+
+@cache
+def _modelled() -> frozenset[str]:
+    """``schema.table`` of every described dbt model."""
+    return frozenset(f"{model.layer}.{model.name}" for model in read_models())
 
 
 def _open_in_dagster(paths: Paths) -> list[str]:

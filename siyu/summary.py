@@ -1,4 +1,4 @@
-"""What came of it all, for a person: one page after a refresh.
+"""What came of it all, as pages for a person: the summary after a refresh, status, quarantine.
 
 What belongs here: gathering figures from manifests, the ledger and the current publication, and
 laying them out. What does not: computing a figure that a table should hold.

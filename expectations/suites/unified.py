@@ -145,9 +145,9 @@ def _reconciled(entity: str, amount: str, here: str) -> Rule:
     )
     return measured(
         f"{amount}_reconciles",
-        f"{amount} adds up to what the latest rows of lake.{entity} say, to the cent",
+        f"{amount} is in sum exactly what the latest rows of lake.{entity} say",
         f"abs(coalesce({here}, 0) - ({lake}))",
-        most=_CENT,
+        most=0,
     )
 
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from orchestration.environment import Environment
+from orchestration.lib.landing import REPLAYING
 from orchestration.lib.rebuild import REBUILDING
-from orchestration.lib.replay import REPLAYING
 from orchestration.lib.sources import GROUP, look, pulled_keys
 from orchestration.lib.standing import STANDS
 from orchestration.lib.training import ALWAYS

@@ -1,4 +1,8 @@
-"""Upkeep: a job of its own, as it makes no table and nothing waits for it."""
+"""Upkeep of the lake: a job with its schedule, apart, as it makes no table and nothing waits for it.
+
+What belongs here: running it and showing what was done. What does not: what is done
+(``siyu.maintenance``).
+"""
 
 import dagster as dg
 

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from orchestration.lib.replay import Landed
+from orchestration.lib.landing import Landed
 from siyu.contracts import Contract, contract
 from siyu.lake import Lake, Manifest, identifier
 

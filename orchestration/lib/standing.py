@@ -74,7 +74,7 @@ def code_sha256(folder: Path = REPO) -> str:
     for file in (*sorted(files), folder / _LOCK):
         if file.exists():
             content.update(f"{file.relative_to(folder)}\n".encode())
-            content.update(hashlib.file_digest(file.open("rb"), "sha256").digest())
+            content.update(hashlib.sha256(file.read_bytes()).digest())
     return content.hexdigest()
 
 

@@ -15,7 +15,7 @@ from orchestration.environment import OWNERS, Environment
 from orchestration.lib.gates import asset_key, check_result, gate_checks, table_name
 from orchestration.lib.lake import sync_lake_version
 from orchestration.lib.landed import column_schema, landing_metadata
-from orchestration.lib.replay import Landed, land
+from orchestration.lib.landing import Landed, land
 from orchestration.lib.sources import inputs_read, source_key, source_table
 from orchestration.resources import Workspace
 from siyu.contracts import Contract, contracts

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from small_workspace import CORNER_SHOP
 
 from orchestration.defs.ingest.lake import lake
 from orchestration.defs.ingest.sources import sources
@@ -20,15 +21,9 @@ from siyu.ingestion.pull import Ask, Failed, Piece
 from siyu.ops import Ledger
 from siyu.paths import Paths
 
-SETTINGS = """
-name: corner_shop
-en: Corner shop
-zh: 街角小店
-timezone: Asia/Shanghai
-currency: CNY
-history_from: 2026-01-01
-identifiers: {}
-models: {}
+SETTINGS = (
+    CORNER_SHOP
+    + """
 connections:
   erp: {type: postgres, dsn: "postgresql://reader:${ERP_PASSWORD}@db/erp"}
 inputs:
@@ -37,6 +32,7 @@ inputs:
   roster: {format: csv, location: "${ROSTER}/*.csv", columns: {id: VARCHAR, phone: VARCHAR}}
   shops: {format: csv, location: "${ROSTER}/shops/*.csv", columns: {id: VARCHAR}}
 """
+)
 STAFF = """
 SELECT id AS staff_id, phone, 'active' AS status, _file, _row FROM roster
 UNION ALL BY NAME

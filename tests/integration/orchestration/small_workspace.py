@@ -29,7 +29,8 @@ GOOD = "SELECT 's' || i AS staff_id, 'active' AS status FROM range(5) AS t(i)"
 BAD = "SELECT 's1' AS staff_id, 'active' AS status FROM range(5)"
 
 
-SETTINGS = """
+# Without inputs: a test that has some says so after it.
+CORNER_SHOP = """
 name: corner_shop
 en: Corner shop
 zh: 街角小店
@@ -37,20 +38,32 @@ timezone: Asia/Shanghai
 currency: CNY
 history_from: 2026-01-01
 identifiers: {}
-inputs: {}
 models: {}
 """
 
 
-def open_corner_shop(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the environment name a retailer that supplies staff and nothing else."""
+def open_corner_shop(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, inputs: str = "inputs: {}", staff: str = ""
+) -> Path:
+    """Have the environment name a retailer that supplies staff and nothing else.
+
+    Args:
+        folder: Holds its settings and its home.
+        monkeypatch: Sets the environment.
+        inputs: The part of retailer.yaml that says what staff is made of.
+        staff: The mapping.
+
+    Returns:
+        The folder of its settings.
+    """
     shop = folder / "retailers" / "corner_shop"
     shop.mkdir(parents=True)
-    (shop / "retailer.yaml").write_text(SETTINGS, "utf-8")
-    (shop / "staff.sql").touch()
+    (shop / "retailer.yaml").write_text(CORNER_SHOP + inputs, "utf-8")
+    (shop / "staff.sql").write_text(staff, "utf-8")
     monkeypatch.setenv("SIYU_RETAILERS", str(shop.parent))
     monkeypatch.setenv("SIYU_RETAILER", "corner_shop")
     monkeypatch.setenv("SIYU_HOME", str(folder / "home"))
+    return shop
 
 
 def open_warehouse(workspace: Workspace) -> AbstractContextManager[duckdb.DuckDBPyConnection]:

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from rich.console import Console
+from small_workspace import open_corner_shop
 from typer.testing import CliRunner, Result
 
 from orchestration.definitions import defs
@@ -24,15 +25,7 @@ from siyu.ops import Ledger
 from siyu.paths import Paths
 from siyu.retailer import load_retailer
 
-SETTINGS = """
-name: corner_shop
-en: Corner shop
-zh: 街角小店
-timezone: Asia/Shanghai
-currency: CNY
-history_from: 2026-01-01
-identifiers: {}
-models: {}
+INPUTS = """
 inputs:
   roster: {format: csv, location: "${ROSTER}/*.csv", columns: {id: VARCHAR, phone: VARCHAR, state: VARCHAR}}
 """
@@ -43,21 +36,12 @@ MENDED = MAPPING.replace("state AS", "replace(state, 'here', 'active') AS")
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A shop with one good row of staff and one whose status is unknown."""
-    folder = tmp_path / "retailers" / "corner_shop"
-    folder.mkdir(parents=True)
-    (folder / "retailer.yaml").write_text(SETTINGS, "utf-8")
-    (folder / "staff.sql").write_text(MAPPING, "utf-8")
+    open_corner_shop(tmp_path, monkeypatch, INPUTS, MAPPING)
     (tmp_path / "roster").mkdir()
     (tmp_path / "roster" / "1.csv").write_text(
         "id,phone,state\ns1,13800138000,active\ns2,13900139000,here\n", "utf-8"
     )
-    for name, value in {
-        "SIYU_RETAILERS": folder.parent,
-        "SIYU_RETAILER": "corner_shop",
-        "SIYU_HOME": tmp_path / "home",
-        "ROSTER": tmp_path / "roster",
-    }.items():
-        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("ROSTER", str(tmp_path / "roster"))
     monkeypatch.setattr(cli, "_out", Console(width=200))
     return tmp_path
 

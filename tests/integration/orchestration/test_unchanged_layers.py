@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from small_workspace import CORNER_SHOP, open_corner_shop
 
 from orchestration.lib import dbt, standing
 from orchestration.lib.dbt import DBT_GATE, Translator, run_layer
@@ -30,15 +31,7 @@ from siyu.retailer import load_retailer
 from siyu.transform import DbtRun, NodeResult
 from siyu.warehouse import Warehouse
 
-SETTINGS = """
-name: corner_shop
-en: Corner shop
-zh: 街角小店
-timezone: Asia/Shanghai
-currency: CNY
-history_from: 2026-01-01
-identifiers: {}
-models: {}
+INPUTS = """
 inputs:
   roster: {format: csv, location: "${ROSTER}/*.csv", columns: {id: VARCHAR, state: VARCHAR}}
 """
@@ -166,18 +159,9 @@ class Shop:
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    folder = tmp_path / "retailers" / "corner_shop"
-    folder.mkdir(parents=True)
-    (folder / "retailer.yaml").write_text(SETTINGS, "utf-8")
-    (folder / "staff.sql").write_text(MAPPING, "utf-8")
+    open_corner_shop(tmp_path, monkeypatch, INPUTS, MAPPING)
     (tmp_path / "roster").mkdir()
-    for name, value in {
-        "SIYU_RETAILERS": folder.parent,
-        "SIYU_RETAILER": "corner_shop",
-        "SIYU_HOME": tmp_path / "home",
-        "ROSTER": tmp_path / "roster",
-    }.items():
-        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("ROSTER", str(tmp_path / "roster"))
     with dg.DagsterInstance.ephemeral() as instance:
         made = Shop(tmp_path, instance)
         monkeypatch.setattr(dbt, "run_dbt", made.dbt)
@@ -234,7 +218,7 @@ def _other_code(_: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _other_threshold(shop: Shop, _: pytest.MonkeyPatch) -> None:
     settings = shop.folder / "retailers" / "corner_shop" / "retailer.yaml"
-    settings.write_text(f"{SETTINGS}gates: {{max_quarantined_share: 0.5}}\n", "utf-8")
+    settings.write_text(f"{CORNER_SHOP}{INPUTS}gates: {{max_quarantined_share: 0.5}}\n", "utf-8")
 
 
 def _other_day(shop: Shop, _: pytest.MonkeyPatch) -> None:

@@ -174,7 +174,7 @@ def test_two_clusters_never_share_an_id_whatever_went_before(
     assert groups(second) == groups(fresh)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     _edges,
     _edges,

@@ -1,4 +1,10 @@
-"""Landing an entity; in a replay, saying besides what stays in quarantine and why."""
+"""Landing an entity as a run's tags ask: as ever, or as a replay.
+
+A replay lands the same, and says besides what stays in quarantine and why.
+
+What belongs here: which of the two a run is, and one form for what came of either. What does not:
+landing itself (``siyu.ingestion``), or how it is shown (``landed``).
+"""
 
 from __future__ import annotations
 
