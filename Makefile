@@ -83,7 +83,7 @@ lint-types: $(env_ready)
 	$(call timed,mypy,$(BIN)/mypy)
 
 lint-sql: $(env_ready)
-	$(call timed,sqlfluff,$(BIN)/sqlfluff lint --processes $(JOBS) dbt_project retailers)
+	$(call timed,sqlfluff,$(BIN)/sqlfluff lint dbt_project retailers)
 
 .PHONY: bench
 bench: $(env_ready) ## Run the benchmarks, or one: make bench ONLY=<name>

@@ -10,6 +10,7 @@ tests run the whole job on small data.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import resource
@@ -128,6 +129,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files that take longest first; the rest stay in their order."""
     place = {name: number for number, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what was imported, which stays: a tenth of the CPU time."""
+    gc.collect()
+    gc.freeze()
+    # By default it looks after every 700 objects, and a parsed dbt project is made of a million.
+    gc.set_threshold(20_000, 10, 50)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

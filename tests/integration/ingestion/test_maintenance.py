@@ -85,10 +85,17 @@ def crumbs(shop: Shop, committed: Path) -> Path:
 
 
 @pytest.fixture
-def landed(points_shop: Shop) -> Shop:
+def landings(monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many landings it takes to crowd a table; few, as each is a second."""
+    monkeypatch.setattr("siyu.maintenance.FEW", 2)
+    return 3
+
+
+@pytest.fixture
+def landed(points_shop: Shop, landings: int) -> Shop:
     """A shop whose ledger of points has landed a little every day."""
     shop = points_shop
-    for number in range(FEW + 1):
+    for number in range(landings):
         shop.write(
             f"ledger/{number:02}.csv",
             f"id,member,change,reason,happened\n{number},1,{number + 1},purchase,2026-06-01 10:00:00\n",
@@ -199,16 +206,18 @@ def test_a_killed_compaction_leaves_the_table_as_it_was(shop: Shop) -> None:
 # --- with landing ------------------------------------------------------------------------------
 
 
-def test_a_landing_after_upkeep_finds_everything_landed(landed: Shop) -> None:
+def test_a_landing_after_upkeep_finds_everything_landed(landed: Shop, landings: int) -> None:
     before, batches = landed.rows("points"), landed.lake.batches()
     (done,) = maintain(landed.paths)
-    assert (done.table, done.files_before, done.files_after) == ("lake.points", FEW + 1, 1)
+    assert (done.table, done.files_before, done.files_after) == ("lake.points", landings, 1)
     assert [report.outcome for report in landed.land("points")] == ["unchanged"]
     assert landed.rows("points") == before
     assert landed.lake.batches() == batches
 
 
-def test_a_landing_after_upkeep_adds_what_is_new_and_drops_what_repeats(landed: Shop) -> None:
+def test_a_landing_after_upkeep_adds_what_is_new_and_drops_what_repeats(
+    landed: Shop, landings: int
+) -> None:
     maintain(landed.paths)
     landed.write(
         "ledger/new.csv",
@@ -217,14 +226,14 @@ def test_a_landing_after_upkeep_adds_what_is_new_and_drops_what_repeats(landed: 
     )
     added = landed.landed("points")
     assert (added.accepted, added.duplicates) == (1, 1)
-    assert len(landed.rows("points")) == FEW + 2
+    assert len(landed.rows("points")) == landings + 1
 
 
-def test_rejected_rows_can_still_be_opened(members_shop: Shop) -> None:
+def test_rejected_rows_can_still_be_opened(members_shop: Shop, landings: int) -> None:
     shop = members_shop
     shop.entity("members", max_quarantined_share=1)
     batches = []
-    for number in range(FEW + 1):
+    for number in range(landings):
         shop.write(
             f"crm/{number:02}.csv",
             "id,phone,email,name,birth,address,updated\n"
