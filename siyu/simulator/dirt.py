@@ -7,12 +7,12 @@ which kind (the feeds themselves), or the rates (``parameters``).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
-from siyu.simulator.draws import Bools, Streams
+from siyu.simulator.draws import Bools, Ints, Streams
 from siyu.simulator.parameters import DIRT
 
 
@@ -57,24 +57,27 @@ class Dirt:
         return marked
 
     def repeat(self, feed: str, table: pa.Table) -> pa.Table:
-        """The table with some rows delivered once more, further down."""
+        """The table with some rows delivered once more, some way further down."""
         again = np.flatnonzero(self.mark(feed, "duplicate", table.num_rows))
-        return pa.concat_tables([table, table.take(pa.array(again))])
+        rows_later = self._streams.of(f"dirt {feed} again").integers(
+            0, max(1, table.num_rows // 100), len(again)
+        )
+        return _put_behind(table, [table.take(pa.array(again))], [again + rows_later])
 
     def spoil(
         self, feed: str, table: pa.Table, faults: Mapping[str, Mapping[str, object]]
     ) -> pa.Table:
         """The table with extra rows that break the contract.
 
-        Each fault copies some rows and overwrites columns of the copies; ``{n}`` in a text becomes
-        a number, so that a copy has a key of its own.
+        Each fault copies some rows and overwrites columns of the copies, which come behind their
+        originals; ``{n}`` in a text becomes a number, so that a copy has a key of its own.
 
         Args:
             feed: Name of the feed.
             table: Its rows.
             faults: By name of the fault, the new values by column; None for a missing value.
         """
-        spoilt = [table]
+        spoilt, places = [], []
         for name, values in faults.items():
             chosen = np.flatnonzero(self.mark(f"{feed} {name}", "invalid", table.num_rows))
             copies = table.take(pa.array(chosen))
@@ -87,4 +90,11 @@ class Dirt:
                 field = copies.schema.field(column)
                 copies = copies.set_column(at, field, pa.array(texts, field.type))
             spoilt.append(copies)
-        return pa.concat_tables(spoilt)
+            places.append(chosen)
+        return _put_behind(table, spoilt, places)
+
+
+def _put_behind(table: pa.Table, added: Sequence[pa.Table], places: Sequence[Ints]) -> pa.Table:
+    """The table with more rows, each behind the row at its place, or at the end."""
+    order = np.argsort(np.concatenate([np.arange(table.num_rows), *places]), kind="stable")
+    return pa.concat_tables([table, *added]).take(pa.array(order))

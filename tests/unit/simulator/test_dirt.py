@@ -32,11 +32,25 @@ def test_a_multiplier_of_zero_leaves_everything_clean() -> None:
     assert clean.spoil("feed", table, {"missing id": {"id": None}}) == table
 
 
-def test_spoilt_rows_are_added_and_true_rows_kept(dirt: Dirt) -> None:
+def test_spoilt_rows_are_added_behind_their_originals_and_true_rows_kept(dirt: Dirt) -> None:
     table = pa.table({"id": [f"{n}" for n in range(50)], "amount": list(range(50))})
-    spoilt = dirt.spoil("feed", table, {"bad amount": {"id": "BAD{n}", "amount": None}})
-    assert spoilt.slice(0, 50) == table
-    assert spoilt.slice(50).to_pylist() == [{"id": "BAD0", "amount": None}]
+    spoilt = dirt.spoil("feed", table, {"bad amount": {"id": "BAD{n}"}}).to_pylist()
+    (place,) = [n for n, row in enumerate(spoilt) if row["id"] == "BAD0"]
+    assert spoilt[place - 1]["amount"] == spoilt[place].pop("amount")
+    assert spoilt.pop(place) == {"id": "BAD0"}
+    assert spoilt == table.to_pylist()
+
+
+def test_a_row_that_repeats_comes_after_it_first_came_and_long_before_the_end(dirt: Dirt) -> None:
+    table = dirt.repeat("feed", pa.table({"id": list(range(10_000))}))
+    ids = table["id"].to_numpy()
+    first, place = np.unique(ids, return_index=True)
+    again = np.setdiff1d(np.arange(len(ids)), place)
+    assert len(again) == round(10_000 * DIRT.duplicate)
+    assert (again > place[ids[again]]).all()
+    assert (again - place[ids[again]] < 300).all()
+    assert (ids[place] == first).all()
+    assert (np.diff(ids[np.sort(place)]) == 1).all()
 
 
 def test_what_was_spoilt_is_counted(dirt: Dirt) -> None:
