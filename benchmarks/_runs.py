@@ -165,6 +165,24 @@ def refreshed_again(home: Path, members: int) -> Refresh:
     return _refresh(_once(home / f"whole-again-{members}", run), before)
 
 
+def refresh_as_it_is(home: Path, retailers: Path) -> Refresh:
+    """The job ``refresh`` on a home as it is, in a process of its own.
+
+    Args:
+        home: Its ``SIYU_HOME``, with sources in place.
+        retailers: Its ``SIYU_RETAILERS``.
+
+    Raises:
+        subprocess.CalledProcessError: the refresh failed; its log is on standard error.
+    """
+    result = home / "result.json"
+    wall = _process(
+        "benchmarks._refresh", "whole", str(result),
+        SIYU_HOME=str(home), SIYU_RETAILERS=str(retailers),
+    )  # fmt: skip
+    return _refresh({**json.loads(result.read_text("utf-8")), "process_wall": wall}, home)
+
+
 def _refresh(said: Mapping[str, Any], home: Path) -> Refresh:
     spent = {name: Spent(**one) for name, one in said["spent"].items()}
     return Refresh(spent, said["interpreter_cpu"], said["process_wall"], said["peak_bytes"], home)

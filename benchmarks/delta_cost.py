@@ -9,7 +9,8 @@ with its tests; importing and parsing belong to none of them. The figure is what
 more than the run that found nothing, as a share of the full load, all in CPU seconds: what the new
 rows cause, not what every run costs whatever arrives. (That a refresh passes over layers that have
 nothing new is the orchestration's doing, and no part of this.) The same over half the history says
-whether a day costs more the more came before it.
+whether a day costs more the more came before it. Beside it, and no part of the figure, stands the
+whole job: ``python -m orchestration refresh`` from nothing, and again when the last day has come.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from benchmarks._increments import daily_retailers, deliver, divide
 from benchmarks._report import at_most, measured, report
-from benchmarks._runs import MEMBERS
+from benchmarks._runs import MEMBERS, Refresh, refresh_as_it_is
 from siyu.config import Settings
 from siyu.identity import IdentityStore, resolve
 from siyu.ingestion import land_entity
@@ -89,6 +90,7 @@ def main(members: int = MEMBERS) -> bool:
     with tempfile.TemporaryDirectory(prefix="siyu-bench-") as folder:
         half = costs(Path(folder) / "half", members, DAYS // 2)
         whole = costs(Path(folder) / "whole", members, DAYS)
+        first, next_day = refreshes(Path(folder) / "refreshes", members)
     return report(
         name="delta_cost",
         value=whole.share,
@@ -101,6 +103,10 @@ def main(members: int = MEMBERS) -> bool:
         **_figures(whole, ""),
         half_history_share=half.share,
         **_figures(half, "half_history_"),
+        refresh_full_cpu_seconds=first.all_but_imports.cpu,
+        refresh_day_cpu_seconds=next_day.all_but_imports.cpu,
+        refresh_day_share=next_day.all_but_imports.cpu / first.all_but_imports.cpu,
+        refresh_day_wall_seconds=next_day.wall,
     )
 
 
@@ -118,6 +124,35 @@ def _figures(costs: Costs, prefix: str) -> dict[str, float]:
 
 def costs(folder: Path, members: int, days: int) -> Costs:
     """Load a retailer of so many days but for the last, then nothing, then the last day."""
+    settings, rows = supply(folder, members, days)
+    retailer = load_retailer(settings)
+    # What importing and reading the project cost belongs to none of the runs.
+    import_and_parse(retailer, folder)
+    full = _run(settings, retailer, NOW)
+    nothing = _run(settings, retailer, NOW + timedelta(hours=1))
+    deliver(folder / "day", Paths.of(settings).root / "sources")
+    return Costs(full, nothing, _run(settings, retailer, NOW + timedelta(days=1)), rows)
+
+
+def refreshes(folder: Path, members: int) -> tuple[Refresh, Refresh]:
+    """The whole job over everything but the last day, and again with that day."""
+    settings, _ = supply(folder, members, DAYS)
+    first = refresh_as_it_is(settings.home, settings.retailers)
+    deliver(folder / "day", Paths.of(settings).root / "sources")
+    return first, refresh_as_it_is(settings.home, settings.retailers)
+
+
+def supply(folder: Path, members: int, days: int) -> tuple[Settings, int]:
+    """Put a retailer of so many days where it is landed from, but for the last day.
+
+    Args:
+        folder: Gets the retailer's home, and the last day's files in ``day``.
+        members: Size of the simulated retailer.
+        days: Length of its history.
+
+    Returns:
+        Its settings, and how many rows or documents the last day has.
+    """
     simulate(folder / "simulated", members, through=THROUGH, days=days)
     settings = Settings(
         home=folder / "home", retailer="demo", retailers=daily_retailers(folder / "retailers"),
@@ -125,14 +160,7 @@ def costs(folder: Path, members: int, days: int) -> Costs:
     )  # fmt: skip
     sources = Paths.of(settings).root / "sources"
     sources.parent.mkdir(parents=True)
-    rows = divide(folder / "simulated", days, sources, folder / "day")
-    retailer = load_retailer(settings)
-    # What importing and reading the project cost belongs to none of the runs.
-    import_and_parse(retailer, folder)
-    full = _run(settings, retailer, NOW)
-    nothing = _run(settings, retailer, NOW + timedelta(hours=1))
-    deliver(folder / "day", sources)
-    return Costs(full, nothing, _run(settings, retailer, NOW + timedelta(days=1)), rows)
+    return settings, divide(folder / "simulated", days, sources, folder / "day")
 
 
 def import_and_parse(retailer: Retailer, folder: Path) -> None:

@@ -1,17 +1,21 @@
 """The table ``ml.model_metrics``: what each training measured, in long form, for BI and reports.
 
-What belongs here: the table's columns and how an outcome becomes its rows. What does not: taking
+MLflow is the record of trainings, and this a view of it: a warehouse made anew gets it back.
+
+What belongs here: the table's columns and how MLflow's runs become its rows. What does not: taking
 the measures (``ml.evaluation``).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
 
 import pyarrow as pa
 
-if TYPE_CHECKING:
-    from ml.steps import TrainingOutcome
+from ml.recording import of_the_test_cut
+from ml.registry import FinishedRun, RegisteredModel, Registry, as_of_of
 
 METRICS_TABLE = "ml.model_metrics"
 METRICS_EN = (
@@ -34,23 +38,33 @@ METRICS_SCHEMA = pa.schema(
 )
 
 
-def metric_rows(outcome: TrainingOutcome, run_id: str) -> pa.Table:
-    """One row per model and metric; none when nothing was trained."""
+def metric_rows(registry: Registry, model_name: str) -> pa.Table:
+    """One row per training, model and metric, from MLflow; of trainings as of one day the last.
+
+    A training counts once it has registered a version; of one that was killed before there is none.
+    """
+    trainings = {model.tags["as_of"]: model for model in registry.versions(model_name)}
     return pa.Table.from_pylist(
-        [
-            {
-                "task": outcome.task,
-                "as_of_date": outcome.as_of,
-                "test_date": outcome.plan.test if outcome.plan else None,
-                "model": model,
+        [row for model in trainings.values() for row in _rows(registry, model)], METRICS_SCHEMA
+    )
+
+
+def _rows(registry: Registry, model: RegisteredModel) -> Iterator[dict[str, Any]]:
+    same = {name: model.tags[name] for name in ("dagster_run_id", "as_of")}
+    # A training that was tried again has two runs of a model: the newest comes first.
+    runs: dict[str, FinishedRun] = {}
+    for run in registry.runs_beside(model, same):
+        runs.setdefault(run.tags["model"], run)
+    for name, run in runs.items():
+        for metric, value in of_the_test_cut(run.metrics).items():
+            yield {
+                "task": model.tags["task"],
+                "as_of_date": as_of_of(model),
+                "test_date": date.fromisoformat(model.tags["test_as_of"]),
+                "model": name,
                 "metric": metric,
                 "value": value,
-                "promoted": outcome.promoted,
-                "decision": outcome.reason,
-                "run_id": run_id,
+                "promoted": model.tags["promoted"] == "true",
+                "decision": model.tags["promotion_reason"],
+                "run_id": model.tags["dagster_run_id"],
             }
-            for model, metrics in outcome.metrics.items()
-            for metric, value in metrics.items()
-        ],
-        METRICS_SCHEMA,
-    )

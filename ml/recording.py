@@ -31,6 +31,8 @@ _KINDS = {
     "recency": "Baseline: customers ordered by the days since their last purchase.",
     "frequency": "Baseline: customers ordered by how many orders they have placed.",
 }
+_VERSUS = "_vs_"
+_VALIDATION_LOG_LOSS = "validation_log_loss"
 _SHOWN = {"auc": "AUC", "pr_auc": "PR-AUC", "log_loss": "log-loss", "ece": "calibration error"}
 
 
@@ -172,7 +174,16 @@ def _fit_tags(training: Training) -> dict[str, str]:
 def _fit_metrics(training: Training) -> dict[str, float]:
     fitted = training.candidates.fitted
     found = _difference_metrics(training.differences)
-    return {**found, "validation_log_loss": fitted.validation_log_loss} if fitted else found
+    return {**found, _VALIDATION_LOG_LOSS: fitted.validation_log_loss} if fitted else found
+
+
+def of_the_test_cut(metrics: Mapping[str, float]) -> dict[str, float]:
+    """A run's metrics without what a leader's carries besides (``_fit_metrics``)."""
+    return {
+        name: value
+        for name, value in metrics.items()
+        if _VERSUS not in name and name != _VALIDATION_LOG_LOSS
+    }
 
 
 def _difference_metrics(
@@ -181,7 +192,7 @@ def _difference_metrics(
     found: dict[str, float] = {}
     for baseline, by_metric in differences.items():
         for metric, difference in by_metric.items():
-            stem = f"{metric}_vs_{baseline}"
+            stem = f"{metric}{_VERSUS}{baseline}"
             found |= {
                 stem: difference.mean,
                 f"{stem}_low": difference.low,

@@ -99,6 +99,19 @@ class LoggedRun:
 
 
 @dataclass(frozen=True)
+class FinishedRun:
+    """What MLflow holds of a run that ended well.
+
+    Attributes:
+        metrics: Numbers by name.
+        tags: Facts by name.
+    """
+
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class RegisteredModel:
     """One version in the model registry.
 
@@ -198,10 +211,24 @@ class Registry:
 
     def newest(self, name: str) -> RegisteredModel | None:
         """The version registered last, promoted or not, or None."""
+        return max(self.versions(name), key=lambda model: model.version, default=None)
+
+    def versions(self, name: str) -> list[RegisteredModel]:
+        """Every version of that name, the first one first."""
         _, client = self._open()
         found = client.search_model_versions(f"name = '{name}'")
         models = [_registered(version, version.tags) for version in found]
-        return max(models, key=lambda model: model.version, default=None)
+        return sorted(models, key=lambda model: model.version)
+
+    def runs_beside(self, model: RegisteredModel, tags: Mapping[str, str]) -> list[FinishedRun]:
+        """Runs with these tags in the experiment that a version is from, the newest first."""
+        _, client = self._open()
+        experiment = client.get_run(model.run_id).info.experiment_id
+        wanted = [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
+        found = client.search_runs(
+            [experiment], " AND ".join(("attributes.status = 'FINISHED'", *wanted))
+        )
+        return [FinishedRun(dict(run.data.metrics), dict(run.data.tags)) for run in found]
 
     def load(self, model: RegisteredModel) -> Predictor:
         """The predictor of a version."""

@@ -1,4 +1,4 @@
-"""The steps that a pipeline calls: is training due, train, score.
+"""The steps that a pipeline calls: is training due, train, show what trainings measured, score.
 
 What belongs here: putting the parts together, once for every retailer and task. What does not: the
 parts themselves, gates in front of a step (``siyu.ops``) or schedules. Each step may be repeated:
@@ -18,6 +18,7 @@ from ml.candidates import Metrics, fit_candidates
 from ml.catalog import FEATURES_TABLE, LABELS_TABLE
 from ml.dataset import Dataset, Floats, drop_unknown, read_features, read_training
 from ml.evaluation import Difference
+from ml.metrics_schema import METRICS_TABLE, metric_rows
 from ml.promotion import MAX_ECE, decide
 from ml.provenance import task_tags, training_tags
 from ml.recording import Training, decided, record_training, version_tags
@@ -195,6 +196,34 @@ def train(
         model_uri=model.uri,
         run_url=runs[candidates.leader].url,
     )
+
+
+def show_metrics(settings: Settings, retailer: Retailer, task: str) -> None:
+    """Have ``ml.model_metrics`` say what MLflow holds of a task's trainings.
+
+    Does nothing when the table has what the newest training measured.
+
+    Raises:
+        TaskError: the retailer has no such task.
+    """
+    found, paths, warehouse = task_of(retailer, task), Paths.of(settings), Warehouse.of(settings)
+    registry = Registry(paths)
+    newest = registry.newest(found.model_name)
+    if warehouse.exists(METRICS_TABLE) and (newest is None or _is_shown(warehouse, newest)):
+        return
+    with writer_lock(paths):
+        warehouse.replace(
+            METRICS_TABLE, metric_rows(registry, found.model_name), where={"task": task}
+        )
+
+
+def _is_shown(warehouse: Warehouse, model: RegisteredModel) -> bool:
+    """Whether the table has what the training of a version measured."""
+    held = warehouse.read(
+        f"SELECT 1 FROM {METRICS_TABLE} WHERE task = ? AND as_of_date = ? AND run_id = ? LIMIT 1",
+        [model.tags["task"], as_of_of(model), model.tags["dagster_run_id"]],
+    )
+    return bool(held.num_rows)
 
 
 def champion_uri(settings: Settings, retailer: Retailer, task: str) -> str | None:

@@ -9,8 +9,9 @@ import pytest
 from synthetic_customers import AS_OF, CHURN, TASK, days, fill, retailer, settings
 
 from ml.dataset import DatasetError
+from ml.metrics_schema import METRICS_SCHEMA, METRICS_TABLE
 from ml.registry import Registry, RunRecord
-from ml.steps import score, train, training_due
+from ml.steps import score, show_metrics, train, training_due
 from siyu.paths import Paths
 from siyu.retailer import ModelSettings
 from siyu.warehouse import Warehouse
@@ -57,6 +58,10 @@ def runs(home: Path, experiment: str) -> pd.DataFrame:
 
     Registry(Paths.of(settings(home))).champion("made_up_repurchase")
     return mlflow.search_runs(experiment_names=[experiment]).set_index("tags.model")
+
+
+def _killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_model_with_signal_beats_its_baselines_and_becomes_champion(trained, registry) -> None:
@@ -195,13 +200,10 @@ def test_training_is_due_by_age_and_by_changed_settings(home, trained) -> None:
 def test_a_training_killed_before_its_model_came_into_use_is_due_again(
     new_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
     there, here = settings(new_home), retailer(new_home)
     fill(Warehouse.of(there))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Registry, "promote", killed)
+        patch.setattr(Registry, "promote", _killed)
         train(there, here, "repurchase", AS_OF, "run-1")
     due, reason = training_due(there, here, "repurchase", AS_OF)
     assert due
@@ -220,6 +222,58 @@ def test_training_is_due_where_the_warehouse_was_lost_until_its_days_are_there_a
     assert "lacks days that the last training learned from" in reason
     fill(Warehouse.of(there))
     assert not training_due(there, here, "repurchase", AS_OF)[0]
+
+
+def test_what_a_training_measured_is_shown_as_a_table(home, trained) -> None:
+    there, here = settings(home), retailer(home)
+    assert train(there, here, "repurchase", AS_OF, "run-1").metrics == trained.metrics
+    show_metrics(there, here, "repurchase")
+    rows = Warehouse.of(there).read(f"FROM {METRICS_TABLE}").to_pylist()
+    assert {
+        model: {row["metric"]: row["value"] for row in rows if row["model"] == model}
+        for model in trained.metrics
+    } == trained.metrics
+    assert len(rows) == sum(map(len, trained.metrics.values()))
+    assert {row["test_date"] for row in rows} == {trained.plan.test}
+
+
+def test_a_training_killed_before_it_registered_a_version_is_not_shown(home, trained) -> None:
+    there, here = settings(home), retailer(home)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Registry, "register", _killed)
+        train(there, here, "churn", AS_OF, "run-killed")
+    for task in ("churn", "repurchase"):
+        show_metrics(there, here, task)
+    rows = Warehouse.of(there).read(f"SELECT DISTINCT task FROM {METRICS_TABLE}")
+    assert rows["task"].to_pylist() == ["repurchase"]
+
+
+def test_a_warehouse_made_anew_gets_back_what_trainings_measured(
+    home, trained, tmp_path: Path
+) -> None:
+    shutil.copytree(home / "mlflow", tmp_path / "mlflow")
+    for folder in (home, tmp_path):
+        show_metrics(settings(folder), retailer(folder), "repurchase")
+    before, after = (
+        Warehouse.of(settings(folder)).read(f"FROM {METRICS_TABLE} ORDER BY ALL")
+        for folder in (home, tmp_path)
+    )
+    assert before.num_rows
+    assert after.equals(before)
+
+
+def test_metrics_that_are_shown_are_not_written_again(
+    home, trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show_metrics(settings(home), retailer(home), "repurchase")
+    monkeypatch.setattr(Warehouse, "replace", _killed)
+    show_metrics(settings(home), retailer(home), "repurchase")
+
+
+def test_without_a_training_there_is_a_typed_table_of_no_metrics(new_home: Path) -> None:
+    show_metrics(settings(new_home), retailer(new_home), "churn")
+    table = Warehouse.of(settings(new_home)).read(f"FROM {METRICS_TABLE}")
+    assert (table.num_rows, table.schema.names) == (0, METRICS_SCHEMA.names)
 
 
 def test_a_champion_of_another_horizon_does_not_score(home, trained) -> None:
