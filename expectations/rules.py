@@ -13,7 +13,7 @@ with two bounds needs no library.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from siyu.ops import Severity
@@ -36,6 +36,7 @@ class Rule:
         broken: SQL condition of the rows that break the rule, for example keys; None where no
             single row is to blame.
         counts_rows: Whether a measure's number counts rows that break the rule.
+        is_share: Whether a measure's number is a share, which is shown in percent.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Rule:
     measure: str | None = None
     broken: str | None = None
     counts_rows: bool = False
+    is_share: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,18 @@ def measured(
         id, expected, None, {"min_value": least, "max_value": most}, severity,
         measure=expression, broken=broken, counts_rows=counts_rows,
     )  # fmt: skip
+
+
+def share(
+    rule_id: str,
+    expected: str,
+    expression: str,
+    least: float | None = None,
+    most: float | None = None,
+    severity: Severity = "ERROR",
+) -> Rule:
+    """A share (1 is all) lies between the bounds, both included; it is shown in percent."""
+    return replace(measured(rule_id, expected, expression, least, most, severity), is_share=True)
 
 
 def never(rule_id: str, expected: str, broken: str, severity: Severity = "ERROR") -> Rule:

@@ -208,6 +208,8 @@ def _seen(table: _Table, rule: Rule, broken_rows: int | None, numbers: Mapping[s
         return _column_difference(frozenset(rule.arguments["column_set"]), table.columns)
     if broken_rows is not None:
         return f"{broken_rows:,} of {table.rows:,} rows break it"
+    if rule.is_share:
+        return f"{numbers[rule.id]:.2%}"
     if rule.measure is not None:
         return f"{numbers[rule.id]:,.6g}"
     return f"{table.rows:,} rows"

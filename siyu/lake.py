@@ -600,12 +600,13 @@ def _row_groups(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(held)
 
 
-def active_files(table: DeltaTable) -> list[str]:
-    """Paths of the files that a table on this machine consists of, sorted.
+def active_files(table: DeltaTable, partition: Mapping[str, str] | None = None) -> list[str]:
+    """Paths of the files that a table on this machine, or a partition of it, consists of, sorted.
 
     The library gives addresses, in which whatever is not plain ASCII is escaped.
     """
-    return sorted(unquote(address) for address in table.file_uris())
+    wanted = [(column, "=", value) for column, value in (partition or {}).items()]
+    return sorted(unquote(address) for address in table.file_uris(file_pruning_predicate=wanted or None))
 
 
 def literal(value: str) -> str:

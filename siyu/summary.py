@@ -6,6 +6,7 @@ laying them out. What does not: computing a figure that a table should hold.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,7 @@ def quarantine_page(found: pa.Table) -> RenderableType:
         return Text("Nothing has been rejected.")
     shown = [
         (
-            str(row["loaded_date"]), row["source"], f"{row['entity']}.{row['column']}", row["rule"],
+            str(row["loaded_date"]), row["source"], _place(row), row["rule"],
             row["status"], f"{row['rows']:,}", "" if row["share"] is None else f"{row['share']:.2%}",
         )
         for row in found.sort_by([("loaded_date", "descending")]).to_pylist()
@@ -188,6 +189,11 @@ def quarantine_page(found: pa.Table) -> RenderableType:
     for row in shown:
         table.add_row(*row)
     return table
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    """Entity and column; a record that cannot be read has no column."""
+    return ".".join(part for part in (row["entity"], row["column"]) if part)
 
 
 def _by_reason(blocks: list[Block]) -> dict[tuple[str, str], list[str]]:

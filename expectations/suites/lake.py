@@ -23,6 +23,7 @@ from expectations.rules import (
     no_rows,
     one_of,
     row_count,
+    share,
 )
 from siyu.contracts import Column, Contract
 from siyu.ops import Severity
@@ -101,20 +102,20 @@ def _event_rules(contract: Contract, retailer: Retailer) -> Iterator[Rule]:
 
 def _manifest_rules(contract: Contract, retailer: Retailer) -> Iterator[Rule]:
     batches = f"FROM lake.batch WHERE entity = {literal(contract.entity)}"
-    share = retailer.entity(contract.entity).max_quarantined_share
-    yield measured(
+    most = retailer.entity(contract.entity).max_quarantined_share
+    yield share(
         "quarantined_share",
-        f"at most {share:.2%} of the rows that came in are quarantined",
+        f"at most {most:.2%} of the rows that came in are quarantined",
         f"(SELECT sum(quarantined) / sum(rows_in) {batches})",
-        most=share,
+        most=most,
     )
     for source in _inputs(contract, retailer):
-        yield measured(
+        yield share(
             f"{source}_quarantined_share",
-            f"at most {share:.2%} of the rows that came in from {source} are quarantined",
+            f"at most {most:.2%} of the rows that came in from {source} are quarantined",
             f"(SELECT coalesce(sum(quarantined) / sum(rows_in), 0) {batches}"
             f" AND source = {literal(source)})",
-            most=share,
+            most=most,
         )
         yield from _volume_rules(contract, retailer, source)
     yield measured(
@@ -167,7 +168,7 @@ def _volume_rules(contract: Contract, retailer: Retailer, source: str) -> Iterat
     )
     for level, severity, default in levels:
         least = retailer.gates.get(f"min_{level}", default)
-        yield measured(
+        yield share(
             f"{source}_{level}",
             f"the last complete day of {source} has at least {least:.0%} of the rows that are usual "
             f"on its weekday (median of the last {_WEEKS})",

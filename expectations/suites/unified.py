@@ -24,6 +24,7 @@ from expectations.rules import (
     no_rows,
     one_of,
     row_count,
+    share,
     unique,
 )
 from siyu.contracts import contract, contracts
@@ -161,7 +162,7 @@ def _order_rules(retailer: Retailer) -> Iterator[Rule]:
         f" > {_CENT}",
     )
     least = retailer.gates.get("min_order_coverage", 0.5)
-    yield measured(
+    yield share(
         "order_coverage",
         f"at least {least:.0%} of the orders that count are tied to a customer",
         _share("count(*) FILTER (WHERE is_counted AND is_resolved)",
@@ -169,7 +170,7 @@ def _order_rules(retailer: Retailer) -> Iterator[Rule]:
         least=least,
     )  # fmt: skip
     least = retailer.gates.get("min_revenue_coverage", 0.5)
-    yield measured(
+    yield share(
         "revenue_coverage",
         f"at least {least:.0%} of net revenue is tied to a customer",
         _share("sum(net_revenue) FILTER (WHERE is_resolved)", "sum(net_revenue)"),
@@ -204,7 +205,7 @@ def _refund_rules(retailer: Retailer) -> Iterator[Rule]:
 def _interaction_rules(retailer: Retailer) -> Iterator[Rule]:
     yield _resolution()
     least = retailer.gates.get("min_interaction_coverage", 0.2)
-    yield measured(
+    yield share(
         "interaction_coverage",
         f"at least {least:.0%} of interactions are tied to a customer",
         _share("count(*) FILTER (WHERE is_resolved)", "count(*)"),
@@ -256,7 +257,7 @@ def _identifier_rules(retailer: Retailer) -> Iterator[Rule]:
         counts_rows=True,
     )
     most = retailer.gates.get("max_junk_identifier_share", 0.05)
-    yield measured(
+    yield share(
         "junk_share",
         f"at most {most:.0%} of identifiers are junk",
         _share("count(*) FILTER (WHERE is_junk)", "count(*)"),

@@ -543,7 +543,9 @@ class _Landing:
         counts.require_balance(f"{self._job.entity.entity} from {self._source}")
         manifest = self._manifest(bound.records, counts)
         self._store_values()
-        if counts.quarantined or holds(self._job.paths, self._batch_id):
+        if counts.quarantined or holds(
+            self._connection, self._job.paths, manifest.entity, self._source, self._batch_id
+        ):
             self._quarantine(manifest)
         if self._columns.new:
             self._keep_aside(manifest)

@@ -7,7 +7,7 @@ not: deciding what is rejected (``rules``).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -100,23 +100,24 @@ def quarantine(
     )
 
 
-def holds(paths: Paths, batch_id: str) -> bool:
+def holds(
+    connection: duckdb.DuckDBPyConnection, paths: Paths, entity: str, source: str, batch_id: str
+) -> bool:
     """Whether an earlier try at this batch left rows."""
-    files = _files(paths)
+    files = _files(paths, {"entity": entity, "source": source})
     if not files:
         return False
-    with duckdb.connect() as connection:
-        found = connection.execute(
-            "SELECT 1 FROM read_parquet($files) WHERE batch_id = $batch LIMIT 1",
-            {"files": files, "batch": batch_id},
-        ).fetchone()
+    found = connection.execute(
+        "SELECT 1 FROM read_parquet($files) WHERE batch_id = $batch LIMIT 1",
+        {"files": files, "batch": batch_id},
+    ).fetchone()
     return found is not None
 
 
-def _files(paths: Paths) -> list[str]:
+def _files(paths: Paths, partition: Mapping[str, str] | None = None) -> list[str]:
     if not DeltaTable.is_deltatable(str(paths.quarantine)):
         return []
-    return active_files(DeltaTable(str(paths.quarantine)))
+    return active_files(DeltaTable(str(paths.quarantine)), partition)
 
 
 def rejected_rows(paths: Paths, batch_id: str) -> list[dict[str, Any]]:

@@ -183,6 +183,18 @@ def test_a_rejected_record_is_shown_by_file_row_rule_and_value(
     assert "13900139000" not in said
 
 
+def test_a_record_that_cannot_be_read_is_listed_and_shown_without_a_column(
+    shop: Path, instance: dg.DagsterInstance
+) -> None:
+    (shop / "roster" / "2.csv").write_text("id,phone,state\ns3,1,active,more\n", "utf-8")
+    run(instance, "land")
+    (batch,) = Lake(paths()).manifests("staff")
+
+    for said in (siyu("list").output, siyu("show", batch.batch_id).output):
+        assert "malformed_record" in said
+        assert "None" not in said
+
+
 def test_only_opening_it_shows_a_rejected_record_in_clear(
     shop: Path, instance: dg.DagsterInstance
 ) -> None:
