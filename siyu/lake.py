@@ -311,14 +311,14 @@ class Lake:
         return [] if table is None else active_files(table)
 
     def version(self, entity: str) -> int | None:
-        """Version of the Delta table, or None when nothing ever landed."""
-        newest = _newest_entry(self.folder(entity))
-        return None if newest is None else int(newest.name.partition(".")[0])
+        """Version of the last commit that changed a row, or None when nothing ever landed."""
+        changed = _newest_change(self.folder(entity))
+        return None if changed is None else int(changed.name.partition(".")[0])
 
     def state(self) -> str:
-        """Changes whenever anything does that ``register`` shows of what landed."""
+        """Changes whenever a row does that ``register`` shows of what landed."""
         folders = [self._paths.quarantine, *(self.folder(entity) for entity in contracts())]
-        said = repr([_newest_entry(folder) for folder in folders])
+        said = repr([_newest_change(folder) for folder in folders])
         return hashlib.sha256(said.encode()).hexdigest()
 
     def query(self, entity: str) -> str:
@@ -606,7 +606,9 @@ def active_files(table: DeltaTable, partition: Mapping[str, str] | None = None) 
     The library gives addresses, in which whatever is not plain ASCII is escaped.
     """
     wanted = [(column, "=", value) for column, value in (partition or {}).items()]
-    return sorted(unquote(address) for address in table.file_uris(file_pruning_predicate=wanted or None))
+    return sorted(
+        unquote(address) for address in table.file_uris(file_pruning_predicate=wanted or None)
+    )
 
 
 def literal(value: str) -> str:
@@ -644,8 +646,31 @@ def _newest_entry(folder: Path) -> _LogEntry | None:
         newest = max(folder.glob("_delta_log/[0-9]*[0-9].json"), key=lambda file: file.name)
     except ValueError:
         return None
-    found = newest.stat()
-    return _LogEntry(newest.name, found.st_ino, found.st_mtime_ns)
+    return _log_entry(newest)
+
+
+def _newest_change(folder: Path) -> _LogEntry | None:
+    """The last commit of a Delta table that changed a row, or None when there is no table."""
+    newest = _newest_entry(folder)
+    return None if newest is None else _change_before(folder, newest)
+
+
+@lru_cache(maxsize=256)
+def _change_before(folder: Path, _newest: _LogEntry) -> _LogEntry:
+    """The same as of a commit; a run asks for it at every step."""
+    version = changed_in(DeltaTable(str(folder)))
+    return _log_entry(folder / "_delta_log" / f"{version:020}.json")
+
+
+def _log_entry(file: Path) -> _LogEntry:
+    found = file.stat()
+    return _LogEntry(file.name, found.st_ino, found.st_mtime_ns)
+
+
+def changed_in(table: DeltaTable) -> int:
+    """Version of the last commit that changed a row of a table: upkeep changes none."""
+    changes = (entry for entry in table.history() if entry["operation"] not in _UPKEEP)
+    return int(next(changes, {"version": 0})["version"])
 
 
 @lru_cache(maxsize=256)

@@ -19,14 +19,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, PostCommitHookProperties, WriterProperties
 
 from siyu.contracts import contracts
-from siyu.lake import Lake, active_files
-from siyu.ops import Ledger
+from siyu.lake import Lake
 from siyu.paths import Paths
 from siyu.warehouse import Warehouse, writer_lock
 
@@ -64,14 +62,13 @@ class Upkeep:
     removed: int
 
 
-def maintain(paths: Paths, run_id: str = "", keep: timedelta = KEEP) -> list[Upkeep]:
+def maintain(paths: Paths, keep: timedelta = KEEP) -> list[Upkeep]:
     """Compact what has fallen into small pieces and delete what has been dead for long.
 
     It may be killed anywhere and run again: each compaction is one commit.
 
     Args:
         paths: The retailer's places.
-        run_id: The run, for the ledger.
         keep: Age up to which dead files stay, for those who still read them.
 
     Returns:
@@ -81,7 +78,7 @@ def maintain(paths: Paths, run_id: str = "", keep: timedelta = KEEP) -> list[Upk
         WarehouseBusy: a run is writing; upkeep waits for the next time instead.
     """
     with writer_lock(paths, timeout=0):
-        done = [_maintain(name, folder, paths, run_id, keep) for name, folder in _tables(paths)]
+        done = [_maintain(name, folder, paths, keep) for name, folder in _tables(paths)]
     return [
         upkeep for upkeep in done if upkeep.removed or upkeep.files_before != upkeep.files_after
     ]
@@ -149,21 +146,18 @@ def _tables(paths: Paths) -> Iterator[tuple[str, Path]]:
     lake = Lake(paths)
     named = {f"lake.{entity}": lake.folder(entity) for entity in contracts()}
     named["quarantine"] = paths.quarantine
-    if not _undecided(paths):
-        named["identity.identity_event"] = paths.identity / "identity_event"
-        named["identity.customer_identifier"] = paths.identity / "customer_identifier"
+    for table in ("identity_event", "customer_identifier"):
+        named[f"identity.{table}"] = paths.identity / table
     for name, folder in named.items():
         if DeltaTable.is_deltatable(str(folder)):
             yield name, folder
 
 
-def _maintain(name: str, folder: Path, paths: Paths, run_id: str, keep: timedelta) -> Upkeep:
+def _maintain(name: str, folder: Path, paths: Paths, keep: timedelta) -> Upkeep:
     before = DeltaTable(str(folder))
     # The warehouse shows files that were in force at its last refresh.
     removed = vacuum(folder, keep, _views(paths))
-    after = compact(folder)
-    # The same rows under another version: what the gates said of them stands.
-    Ledger(paths.ops).carry(name, str(before.version()), str(after), run_id)
+    compact(folder)
     return Upkeep(name, len(before.file_uris()), len(DeltaTable(str(folder)).file_uris()), removed)
 
 
@@ -181,27 +175,6 @@ def _crowded(table: DeltaTable) -> list[list[tuple[str, str, str]]]:
         for row in sorted(counted, key=lambda row: [row[name] for name in names])
         if row["path_count"] > FEW
     ]
-
-
-def _undecided(paths: Paths) -> bool:
-    """Whether a killed run left events of a decision whose map it did not write.
-
-    They are known by the version that the map would have had, so until the next run has replaced
-    them the map's version must not move.
-    """
-    events, decided = (
-        DeltaTable(str(folder)) if DeltaTable.is_deltatable(str(folder)) else None
-        for folder in (paths.identity / "identity_event", paths.identity / "customer_identifier")
-    )
-    files = [] if events is None else active_files(events)
-    if not files:
-        return False
-    with duckdb.connect() as connection:
-        row = connection.execute(
-            "SELECT max(map_version) FROM read_parquet($files)", {"files": files}
-        ).fetchone()
-    newest = -1 if row is None or row[0] is None else int(row[0])
-    return newest > (-1 if decided is None else decided.version())
 
 
 def _views(paths: Paths) -> str:

@@ -365,33 +365,6 @@ class Ledger:
                 )
             )
 
-    def carry(self, table: str, before: str, after: str, run_id: str) -> None:
-        """Say that a version holds exactly the rows of another: what was said of that one stands.
-
-        Nothing happens when the table's newest version is another than ``before``.
-
-        Args:
-            table: ``schema.table``.
-            before: The version judged.
-            after: The version that took its place.
-            run_id: The run that put it there.
-        """
-        with self._connect() as connection:
-            newest = self._newest(connection, table, None)
-            if newest is None or newest["version"] != before or before == after:
-                return
-            connection.execute(
-                "INSERT INTO table_version SELECT table_name, ?, ?, gates, as_of_date, ?, "
-                "written_at, row_count FROM table_version WHERE table_name = ? AND version = ?",
-                (after, run_id, _now(), table, before),
-            )
-            connection.execute(
-                "INSERT INTO gate_result SELECT table_name, ?, gate, rule, severity, outcome, "
-                "failed_count, observed, example_keys, message, run_id, judged_at "
-                "FROM gate_result WHERE table_name = ? AND version = ?",
-                (after, table, before),
-            )
-
     def blocks(self, tables: Iterable[str], as_of: date | None = None) -> list[Block]:
         """Why each of the tables would stop a step that reads it; empty when none does."""
         with self._connect() as connection:

@@ -20,7 +20,7 @@ from siyu.maintenance import maintain
 )
 def maintain_tables(context: dg.OpExecutionContext, workspace: Workspace) -> None:
     """Do it, and say what was done to which table."""
-    done = maintain(workspace.paths, context.run_id)
+    done = maintain(workspace.paths)
     for upkeep in done:
         context.log.info(
             f"{upkeep.table}: {upkeep.files_before} files are {upkeep.files_after} now, "

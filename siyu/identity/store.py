@@ -1,7 +1,7 @@
 """The identity map and its events, as two Delta tables.
 
 The map is the state that the next resolution starts from; the events are append-only. Events are
-written first and carry the map's next version, so that a run killed between the two leaves events
+written first and carry a version past the map's, so that a run killed between the two leaves events
 that the next run recognises as unfinished and replaces.
 """
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
 from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, Resolution
+from siyu.lake import changed_in
 from siyu.paths import Paths
 
 _STORED_EVENTS = EVENT_SCHEMA.append(pa.field("map_version", pa.int64()))
@@ -32,10 +33,10 @@ class IdentityStore:
         return _plain(DeltaTable(self._map), MAP_SCHEMA)
 
     def version(self) -> int:
-        """Version of the map; -1 before the first decision."""
+        """Version of the map as last decided, upkeep apart; -1 before the first decision."""
         if not DeltaTable.is_deltatable(str(self._map)):
             return -1
-        return int(DeltaTable(self._map).version())
+        return changed_in(DeltaTable(self._map))
 
     def write(self, resolution: Resolution) -> bool:
         """Keep a decision; False when it changes nothing."""

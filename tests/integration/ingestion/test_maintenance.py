@@ -252,24 +252,24 @@ def test_rejected_rows_can_still_be_opened(members_shop: Shop, landings: int) ->
 
 @pytest.mark.parametrize("outcome", ["passed", "failed"])
 def test_what_a_gate_said_of_the_rows_stands(shop: Shop, crumbs: Path, outcome: Outcome) -> None:
-    ledger = Ledger(shop.paths.ops)
-    version = str(DeltaTable(str(crumbs)).version())
+    ledger, version = Ledger(shop.paths.ops), str(shop.lake.version("points"))
     ledger.begin_write("lake.points", "run", ["gx"], version=version)
     ledger.end_write("lake.points", version, COMMITS * ROWS)
     said = GateResult("gx", "rule", "ERROR", outcome, "said")
     ledger.record("lake.points", version, "gx", [said], "run")
-    before = ledger.blocks(["lake.points"])
-    maintain(shop.paths, "upkeep")
-    assert ledger.newest("lake.points") == str(DeltaTable(str(crumbs)).version()) != version
-    assert ledger.blocks(["lake.points"]) == before
-    assert bool(before) == (outcome == "failed")
+    maintain(shop.paths)
+    maintain(shop.paths, keep=AT_ONCE)
+    assert str(shop.lake.version("points")) == version != str(DeltaTable(str(crumbs)).version())
+    assert bool(ledger.blocks(["lake.points"])) == (outcome == "failed")
 
 
-def test_a_version_that_nobody_judged_is_not_taken_for_judged(shop: Shop, crumbs: Path) -> None:
-    ledger = Ledger(shop.paths.ops)
-    ledger.begin_write("lake.points", "run", ["gx"], version="3")
-    maintain(shop.paths, "upkeep")
-    assert ledger.newest("lake.points") == "3"
+def test_nothing_looks_newly_landed(shop: Shop, crumbs: Path) -> None:
+    state = shop.lake.state()
+    maintain(shop.paths)
+    maintain(shop.paths, keep=AT_ONCE)
+    assert shop.lake.state() == state
+    commit(crumbs, batch(COMMITS).to_reader(), manifest(COMMITS))
+    assert shop.lake.state() != state
 
 
 # --- dead files --------------------------------------------------------------------------------

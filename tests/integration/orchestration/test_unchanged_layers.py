@@ -25,6 +25,7 @@ from orchestration.resources import Workspace
 from siyu.config import Settings
 from siyu.ingestion import land_entity, retract_batch
 from siyu.lake import Lake
+from siyu.maintenance import maintain
 from siyu.ops import GateResult, Ledger
 from siyu.paths import Paths
 from siyu.retailer import load_retailer
@@ -189,6 +190,17 @@ def test_what_nothing_changed_under_is_not_built_again(shop: Shop) -> None:
         assert said["made_in_run"] == first.run_id
         assert said["dagster/row_count"] == 1
         assert said["standing_since"]
+
+
+def test_upkeep_of_the_lake_is_no_change(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("siyu.maintenance.FEW", 1)
+    shop.land("s2")
+    shop.run()
+    (done,) = maintain(Paths.of(shop.settings))
+    shop.run()
+
+    assert (done.table, done.files_after) == ("lake.staff", 1)
+    assert shop.built == [["report", "list"]]
 
 
 def test_what_stands_still_says_what_its_tests_found(shop: Shop) -> None:
