@@ -516,6 +516,13 @@ class _Landing:
         self._key = ", ".join(identifier(name) for name in job.entity.key)
         # Keys meet by hash first, which is cheap, and are compared in full where hashes agree.
         self._hash = f"hash({self._key})"
+        # Where rows of this input have landed, the first column of the key is noted too: Parquet's
+        # statistics know columns, not hashes, and pass over files that hold none of these.
+        self._first = job.entity.key[0]
+        self._may_meet = any(
+            manifest.source == source and manifest.batch_id not in plan.replaces
+            for manifest in job.ledger.active
+        )
         # Of each direct column, every value as mapped with its token.
         self._tokens: dict[str, dict[str, Tokenised]] = {}
         # Columns of ``landing.rows``.
@@ -646,6 +653,9 @@ class _Landing:
     def _create_rows(self) -> None:
         asked = {"_id": "BIGINT", "h": "UBIGINT", "_event_at": "TIMESTAMP", "_event_date": "DATE"}
         asked |= {f"{name}_token": "VARCHAR" for name in self._tokens}
+        if self._may_meet:
+            types = {column.name: column.sql_type for column in self._job.entity.lake_columns}
+            asked[self._first] = types[self._first]
         if self._tombstones:
             asked |= dict.fromkeys(self._job.entity.customer_columns, "VARCHAR")
         if self._columns.new:
@@ -798,7 +808,8 @@ class _Landing:
             "SELECT h FROM landing.rows GROUP BY ALL HAVING count(*) > 1"
         )
         self._create_landed()
-        self._create_met()
+        if not self._create_met():
+            return
         content = [identifier(c.name) for c in self._job.entity.lake_columns if c.origin]
         self._connection.execute(
             "INSERT INTO landing.excluded SELECT _id, 'duplicate' FROM ("
@@ -821,14 +832,20 @@ class _Landing:
         """Make ``landing.landed``: rows of this input in the lake under a key of this batch."""
         query = self._job.lake.query(self._job.entity.entity)
         gone = ", ".join(map(literal, self._plan.replaces)) or "''"
+        first = identifier(self._first)
+        met = f"{first} IN (SELECT {first} FROM landing.rows)" if self._may_meet else "false"
         self._connection.execute(
             f"CREATE TABLE landing.landed AS SELECT *, {self._hash} AS h FROM ({query}) "
             f"WHERE _source = {literal(self._source)} AND _batch_id NOT IN ({gone}) "
-            f"AND {self._hash} IN (SELECT h FROM landing.rows)"
+            f"AND {met} AND {self._hash} IN (SELECT h FROM landing.rows)"
         )
 
-    def _create_met(self) -> None:
-        """Make ``landing.met``: staged rows whose key is met again, mostly few, with its hash."""
+    def _create_met(self) -> bool:
+        """Make ``landing.met``: staged rows whose key is met again, mostly few, with its hash.
+
+        Returns:
+            Whether there are any.
+        """
         again = self._numbers(
             "SELECT _id FROM landing.rows WHERE h IN "
             "(SELECT h FROM landing.repeated UNION ALL SELECT h FROM landing.landed)"
@@ -841,6 +858,7 @@ class _Landing:
                 self._connection.register("siyu_incoming", pa.table(batch))
                 self._connection.execute(f"INSERT INTO landing.met {met}")
             self._connection.unregister("siyu_incoming")
+        return len(again) > 0
 
     def _count(self, counts: _Counts) -> None:
         """Count what became of every row, each outcome on its own."""
