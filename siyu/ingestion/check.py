@@ -225,7 +225,7 @@ def _check_entity(job: Job, source: str) -> EntityCheck:
         create_macros(connection, job.retailer, job.now)
         try:
             _bind(connection, job, source)
-            described = connection.execute(f"DESCRIBE {job.mapping.text}").fetchall()
+            described = connection.execute(f"DESCRIBE {job.mapping.query}").fetchall()
         except InputError as error:
             return EntityCheck(entity=name, source=source, error=str(error))
         except duckdb.Error as error:

@@ -41,6 +41,7 @@ from siyu.ingestion.errors import (
     uncommitted,
 )
 from siyu.ingestion.mapping import (
+    ORIGIN,
     MappingSql,
     columns_named,
     create_macros,
@@ -78,7 +79,6 @@ from siyu.quality import key_text
 from siyu.retailer import Retailer
 from siyu.vault import Tokenised, Vault
 
-_PASSED_THROUGH = ("_file", "_row")
 _KNOWN_AT = "_known_at"
 # A quarter of a row group of the lake: larger batches cost the system more than they save.
 _ROWS_AT_ONCE = 30_720
@@ -365,6 +365,25 @@ def scratch(paths: Paths) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
+def bind_lookups(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
+    """Make the views of a mapping's lookups, each over all of its records.
+
+    Args:
+        connection: Has the table ``malformed``, still empty.
+        job: Its mapping and what was found of its inputs.
+
+    Raises:
+        InputError: one has no file, or a record that cannot be read.
+    """
+    for name in job.mapping.lookups:
+        files = job.found[name].files
+        if not files:
+            raise InputError(f"lookup {name}: no file at {job.found[name].location}")
+        bind_files(connection, name, job.retailer.inputs[name], files)
+        if connection.execute(f"FROM {MALFORMED} LIMIT 1").fetchone():
+            raise InputError(f"lookup {name}: has records that cannot be read; mend its file")
+
+
 def judged(
     connection: duckdb.DuckDBPyConnection, job: Job, source: str
 ) -> tuple[dict[str, str], str]:
@@ -380,7 +399,7 @@ def judged(
     """
     entity, retailer = job.entity, job.retailer
     try:
-        described = connection.execute(f"DESCRIBE {job.mapping.text}").fetchall()
+        described = connection.execute(f"DESCRIBE {job.mapping.query}").fetchall()
     except duckdb.Error as error:
         raise InputError(
             f"{job.mapping.file}: {explained(error)}; mend the SQL, the columns of its inputs, or "
@@ -398,7 +417,7 @@ def judged(
         f"CASE WHEN _bad THEN {violations(rules)} END AS _rules, "
         f"CASE WHEN _bad THEN {_payload(entity, mapped)} END AS _payload FROM ("
         f"SELECT *, {is_broken(rules)} AS _bad FROM ({_dated(entity, mapped)} FROM "
-        f"({_typed(entity, mapped, numbered)} FROM ({job.mapping.text}))))"
+        f"({_typed(entity, mapped, numbered)} FROM ({job.mapping.query}))))"
     )
 
 
@@ -427,11 +446,11 @@ def converting(job: Job, source: str) -> Iterator[None]:
 def _require_columns(job: Job, mapped: Mapping[str, str], numbered: bool) -> None:
     known = {column.name for column in job.entity.columns}
     needed = {column.name for column in job.entity.columns if column.required}
-    needed |= set(_PASSED_THROUGH)
+    needed |= set(ORIGIN)
     if numbered:
         needed.discard("line_no")
     missing = sorted(needed - set(mapped))
-    surplus = sorted(set(mapped) - known - {*_PASSED_THROUGH, _KNOWN_AT})
+    surplus = sorted(set(mapped) - known - {*ORIGIN, _KNOWN_AT})
     if numbered and "line_no" in mapped:
         surplus.append("line_no (numbered at landing)")
     if missing or surplus:
@@ -441,6 +460,10 @@ def _require_columns(job: Job, mapped: Mapping[str, str], numbered: bool) -> Non
                 part
                 for part in (
                     f"lacks the required column {', '.join(missing)}" if missing else "",
+                    "_file and _row are added to a plain SELECT over one input; name them in each "
+                    "SELECT of any other"
+                    if set(missing) & set(ORIGIN)
+                    else "",
                     f"yields {', '.join(surplus)}, which {job.entity.entity} does not have"
                     if surplus
                     else "",
@@ -563,13 +586,7 @@ class _Landing:
         connection, job = self._connection, self._job
         create_malformed(connection)
         create_macros(connection, job.retailer, job.now)
-        for name in job.mapping.lookups:
-            files = job.found[name].files
-            if not files:
-                raise InputError(f"lookup {name}: no file at {job.found[name].location}")
-            bind_files(connection, name, job.retailer.inputs[name], files)
-            if self._scalar(f"SELECT count(*) FROM {MALFORMED}"):
-                raise InputError(f"lookup {name}: has records that cannot be read; mend its file")
+        bind_lookups(connection, job)
         others = [name for name in job.mapping.inputs if name != self._source]
         for name in others:
             self._bind_empty(name, job.found[name].files)
@@ -594,7 +611,7 @@ class _Landing:
     def _maps(self) -> bool:
         """Whether the mapping finds all its columns."""
         try:
-            self._connection.execute(f"DESCRIBE {self._job.mapping.text}")
+            self._connection.execute(f"DESCRIBE {self._job.mapping.query}")
         except duckdb.BinderException:
             return False
         return True

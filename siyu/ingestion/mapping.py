@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -23,6 +23,9 @@ from siyu.ingestion.errors import InputError
 from siyu.lake import literal
 from siyu.retailer import Retailer
 
+# Where a row came from: every view of an input has these, and every mapping yields them.
+ORIGIN = ("_file", "_row")
+
 
 @dataclass(frozen=True)
 class MappingSql:
@@ -30,7 +33,7 @@ class MappingSql:
 
     Attributes:
         file: Where it was read from.
-        text: The SELECT.
+        text: The SELECT, as it was written.
         inputs: Inputs it reads that bring rows, in retailer.yaml's order.
         lookups: Inputs it reads that are bound in full beside them.
     """
@@ -39,6 +42,23 @@ class MappingSql:
     text: str
     inputs: tuple[str, ...]
     lookups: tuple[str, ...]
+
+    @cached_property
+    def query(self) -> str:
+        """The SELECT to run: what was written, with ``_file`` and ``_row`` where they can be added.
+
+        That is where each row of a single SELECT is made of one record of one input.
+        """
+        tree = _parsed(self.text)
+        node = tree["statements"][0]["node"]
+        named = {_output(item) for item in node.get("select_list") or []}
+        left_out = [name for name in ORIGIN if name not in named]
+        table = _only_table(node, self.inputs)
+        if table is None or not left_out:
+            return self.text
+        alias = table["alias"] or table["table_name"]
+        node["select_list"] += [_column(alias, name) for name in left_out]
+        return _deserialised(tree)
 
 
 def load_mapping(retailer: Retailer, entity: str) -> MappingSql:
@@ -100,6 +120,31 @@ def columns_needed(mapping: MappingSql, entity: Contract) -> frozenset[str]:
     )
 
 
+def _only_table(node: dict[str, Any], inputs: Sequence[str]) -> dict[str, Any] | None:
+    """The one input whose records a SELECT turns into rows one by one; None where it does more."""
+    if node["type"] != "SELECT_NODE" or node["modifiers"] or node["group_expressions"]:
+        return None
+    if any(item["class"] == "STAR" for item in node["select_list"]):
+        return None
+    tables = [table for table in _joined(node["from_table"]) if table.get("table_name") in inputs]
+    return tables[0] if len(tables) == 1 else None
+
+
+def _joined(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What stands after FROM, the sides of a join one by one."""
+    if table["type"] == "JOIN":
+        yield from _joined(table["left"])
+        yield from _joined(table["right"])
+    else:
+        yield table
+
+
+def _column(table: str, name: str) -> dict[str, Any]:
+    """A SELECT item as the engine's parser sees it."""
+    kind = "COLUMN_REF"
+    return {"class": kind, "type": kind, "alias": "", "column_names": [table, name]}
+
+
 def _output(item: dict[str, Any]) -> str:
     """What a SELECT item is called."""
     if item.get("alias"):
@@ -113,6 +158,13 @@ def _parsed(text: str) -> dict[str, Any]:
         row = connection.execute("SELECT json_serialize_sql($1)", [text]).fetchone()
     tree: dict[str, Any] = json.loads(row[0] if row else "{}")
     return tree
+
+
+def _deserialised(tree: dict[str, Any]) -> str:
+    """The statement that a parsed one was made from."""
+    with _parser().cursor() as connection:
+        row = connection.execute("SELECT json_deserialize_sql($1)", [json.dumps(tree)]).fetchone()
+    return str(row[0]) if row else ""
 
 
 @cache
