@@ -183,7 +183,7 @@ def retailer_check(
         found = check_retailer(folder.resolve(), _settings())
     except RetailerError as error:
         raise _stop(str(error)) from None
-    _out.print(found.report())
+    _plain(found.report())
     if not found.ok:
         raise typer.Exit(1)
 

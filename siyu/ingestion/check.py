@@ -7,6 +7,7 @@ came of it, column by column. Nothing is written. What does not: landing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -15,10 +16,10 @@ import duckdb
 from pydantic import BaseModel, ConfigDict
 
 from siyu.config import Settings
-from siyu.contracts import Contract, contract
+from siyu.contracts import Contract, contract, contracts
 from siyu.ingestion.connectors import CONNECTORS, Found
 from siyu.ingestion.errors import InputError, explained
-from siyu.ingestion.landing import Job, converting, judged
+from siyu.ingestion.landing import Job, bind_lookups, converting, judged
 from siyu.ingestion.mapping import MappingSql, columns_named, create_macros, load_mapping
 from siyu.ingestion.readers import (
     MALFORMED,
@@ -87,22 +88,24 @@ class EntityCheck(_Data):
         source: The input; empty when the mapping cannot be read at all.
         rows: Sampled rows that the mapping yields.
         malformed: Sampled records that cannot be read.
+        rejected: Sampled rows that break a rule.
         columns: Every column of the contract.
-        error: Why the mapping does not run, or empty.
+        error: Why it cannot land, or empty.
     """
 
     entity: str
     source: str
     rows: int = 0
     malformed: int = 0
+    rejected: int = 0
     columns: tuple[ColumnCheck, ...] = ()
     error: str = ""
 
     @property
     def ok(self) -> bool:
         """Whether it can land."""
-        bad = {"required missing", "mistyped"}
-        return not self.error and not any(column.status in bad for column in self.columns)
+        missing = any(column.status == "required missing" for column in self.columns)
+        return not self.error and not missing
 
 
 class RetailerCheck(_Data):
@@ -114,12 +117,24 @@ class RetailerCheck(_Data):
 
     @property
     def ok(self) -> bool:
-        """Whether every input can be read and every mapping can land."""
-        return not any(i.error for i in self.inputs) and all(e.ok for e in self.entities)
+        """Whether every input can be read, and there are mappings, all of which can land."""
+        sound = not any(i.error for i in self.inputs) and all(e.ok for e in self.entities)
+        return sound and bool(self.entities)
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """Entities without a mapping."""
+        supplied = {found.entity for found in self.entities}
+        return tuple(name for name in contracts() if name not in supplied)
 
     def report(self) -> str:
         """The same as text for a person."""
-        return "\n".join([*self._input_lines(), *self._entity_lines(), self._verdict()])
+        lines = [*self._input_lines(), *self._entity_lines()]
+        if self.lacking:
+            lines.append(f"entities not supplied: {', '.join(self.lacking)}")
+        if not self.entities:
+            lines.append("  ERROR no mapping: write one <entity>.sql for each entity you have")
+        return "\n".join([*lines, self._verdict()])
 
     def _input_lines(self) -> Iterator[str]:
         for found in self.inputs:
@@ -140,9 +155,11 @@ class RetailerCheck(_Data):
             if missing:
                 yield f"  not supplied (optional): {', '.join(missing)}"
             for column in entity.columns:
-                if column.status in ("required missing", "mistyped"):
-                    found = f", found {column.found}" if column.found else ""
-                    yield f"  ERROR {column.name}: {column.status}, expected {column.expected}{found}"
+                if column.status == "required missing":
+                    yield f"  ERROR {column.name}: {column.status}, expected {column.expected}"
+                if column.status == "mistyped":
+                    expected = f"expected {column.expected}, found {column.found}"
+                    yield f"  {column.name}: {column.status}, {expected}"
                 if column.broken:
                     said = ", ".join(f"{rule} {rows} rows" for rule, rows in column.broken.items())
                     yield f"  {column.name}: {said}, first at {column.example}"
@@ -165,6 +182,8 @@ def check_retailer(folder: Path, settings: Settings) -> RetailerCheck:
         RetailerError: retailer.yaml itself cannot be read.
     """
     retailer = read_retailer(folder)
+    # What was pulled lies in the home of the retailer that is looked at, whichever is selected.
+    settings = replace(settings, retailer=folder.name)
     now = datetime.now(UTC)
     mappings: dict[str, MappingSql] = {}
     entities: list[EntityCheck] = []
@@ -224,7 +243,7 @@ def _check_entity(job: Job, source: str) -> EntityCheck:
         create_malformed(connection)
         create_macros(connection, job.retailer, job.now)
         try:
-            _bind(connection, job, source)
+            records = _bind(connection, job, source)
             described = connection.execute(f"DESCRIBE {job.mapping.query}").fetchall()
         except InputError as error:
             return EntityCheck(entity=name, source=source, error=str(error))
@@ -240,24 +259,53 @@ def _check_entity(job: Job, source: str) -> EntityCheck:
             columns = _columns(job.entity, mapped, {}, _numbered(job))
             return EntityCheck(entity=name, source=source, columns=columns, error=str(error))
         broken = _broken(connection)
-        rows = connection.execute(
-            f"SELECT (SELECT count(*) FROM {_CHECKED}), (SELECT count(*) FROM {MALFORMED})"
-        ).fetchone() or (0, 0)
-    columns = _columns(job.entity, mapped, broken, _numbered(job))
-    return EntityCheck(entity=name, source=source, rows=rows[0], malformed=rows[1], columns=columns)
+        rows, rejected, malformed = connection.execute(
+            f"SELECT count(*), count(*) FILTER (_bad), (SELECT count(*) FROM {MALFORMED}) "
+            f"FROM {_CHECKED}"
+        ).fetchone() or (0, 0, 0)
+    return EntityCheck(
+        entity=name, source=source, rows=rows, malformed=malformed, rejected=rejected,
+        columns=_columns(job.entity, mapped, broken, _numbered(job)),
+        error=_unusable(job, source, rows, malformed, rejected) if records else "",
+    )  # fmt: skip
+
+
+def _unusable(job: Job, source: str, rows: int, malformed: int, rejected: int) -> str:
+    """Why the lake's gate would refuse what becomes of the sampled records, or empty."""
+    bad, read = malformed + rejected, rows + malformed
+    if not rows and not bad:
+        return (
+            f"{job.mapping.file} yields no row of the records sampled from {source}; see its WHERE, "
+            "and format and columns of the input in retailer.yaml"
+        )
+    allowed = job.retailer.entity(job.entity.entity).max_quarantined_share
+    if bad <= allowed * read:
+        return ""
+    return (
+        f"{bad} of {read} sampled rows would be quarantined ({bad / read:.2%}), and at most "
+        f"{allowed:.2%} may be; mend the mapping or the file, or raise max_quarantined_share of "
+        f"entities.{job.entity.entity} in retailer.yaml with a note why"
+    )
 
 
 def _numbered(job: Job) -> bool:
     return job.retailer.entity(job.entity.entity).line_no == "occurrence"
 
 
-def _bind(connection: duckdb.DuckDBPyConnection, job: Job, source: str) -> None:
-    for name in (*job.mapping.inputs, *job.mapping.lookups):
-        files, settings = job.found[name].files, job.retailer.inputs[name]
-        if name == source or (name in job.mapping.lookups and files):
-            bind_files(connection, name, settings, files, _SAMPLED_RECORDS)
-        else:
-            bind_empty(connection, name, settings, files, columns_named(job.mapping))
+def _bind(connection: duckdb.DuckDBPyConnection, job: Job, source: str) -> int:
+    """Make the views of a mapping's inputs, one of them over a sample.
+
+    Returns:
+        Records that the sampled files hold.
+    """
+    bind_lookups(connection, job)
+    mentioned = columns_named(job.mapping)
+    for name in job.mapping.inputs:
+        if name != source:
+            settings, files = job.retailer.inputs[name], job.found[name].files
+            bind_empty(connection, name, settings, files, mentioned)
+    settings, files = job.retailer.inputs[source], job.found[source].files
+    return sum(bind_files(connection, source, settings, files, _SAMPLED_RECORDS).records.values())
 
 
 def _broken(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[dict[str, int], str]]:

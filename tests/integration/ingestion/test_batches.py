@@ -7,7 +7,7 @@ import pytest
 from deltalake import DeltaTable
 from made_up_shop import MEMBERS, NOW, POINTS, Shop, crm_csv, ledger_csv, make_shop, outcomes
 
-from siyu.ingestion import BatchError, check_retailer, landing, restore_batch, retract_batch
+from siyu.ingestion import BatchError, landing, restore_batch, retract_batch
 from siyu.lake import Lake
 
 GOOD = "p1,7,30,purchase,2026-06-01"
@@ -183,42 +183,6 @@ def test_the_batch_table_shows_what_is_in_force(points_shop: Shop) -> None:
         "SELECT batch_id, entity, source, file_count, rows_in, accepted, quarantined, backfill "
         "FROM lake.batch"
     ) == [(manifest.batch_id, "points", "ledger", 1, 2, 1, 1, True)]
-
-
-def test_a_check_says_what_is_missing_and_mistyped_and_writes_nothing(members_shop: Shop) -> None:
-    members_shop.mapping("members", MEMBERS.replace("name,", "name, 'x' AS registered_at,", 1))
-    members_shop.mapping("points", "SELECT id AS entry_id, _file, _row FROM crm")
-    members_shop.mapping("stores", "SELECT nosuch AS store_id, _file, _row FROM crm")
-    members_shop.write("crm/a.csv", crm_csv("1,,,,1990-01-01,,2026-06-01", "2,,,,,,2026-06-01"))
-    found = check_retailer(members_shop.settings.retailers / "shop", members_shop.settings)
-    assert not found.ok
-    by_entity = {entity.entity: entity for entity in found.entities}
-    members = {column.name: column for column in by_entity["members"].columns}
-    assert members["member_id"].status == "supplied"
-    assert members["tier"].status == "optional missing"
-    assert (members["registered_at"].status, members["registered_at"].example) == (
-        "mistyped",
-        "a.csv:1",
-    )
-    points = {column.name: column.status for column in by_entity["points"].columns}
-    assert points["member_id"] == "required missing"
-    assert "nosuch" in by_entity["stores"].error
-    assert "registered_at: mistyped, expected TIMESTAMP" in found.report()
-    assert not members_shop.settings.home.exists()
-
-
-def test_a_check_of_a_sound_retailer_is_ok(members_shop: Shop) -> None:
-    members_shop.write("crm/a.csv", crm_csv("1,13926471580,,Li,1990-01-01,,2026-06-01"))
-    found = check_retailer(members_shop.settings.retailers / "shop", members_shop.settings)
-    assert found.ok, found.report()
-    assert found.inputs[0].used == ("id", "phone", "email", "name", "birth", "address", "updated")
-    assert "13926471580" not in found.report()
-
-
-def test_a_check_names_inputs_without_files(points_shop: Shop) -> None:
-    found = check_retailer(points_shop.settings.retailers / "shop", points_shop.settings)
-    assert not found.ok
-    assert "no file at" in found.inputs[0].error
 
 
 def test_a_replaced_batch_does_not_count_twice(members_shop: Shop) -> None:

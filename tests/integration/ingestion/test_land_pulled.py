@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -213,9 +214,11 @@ def test_the_check_of_a_retailer_reads_what_was_pulled(till: Till) -> None:
     ]
     till.add("p1", "2026-06-09 10:00+00")
     till.pull()
-    (entity,) = check_retailer(folder, till.shop.settings).entities
-    assert entity.ok
-    assert entity.rows == 1
+    for selected in ("shop", "another"):
+        settings = replace(till.shop.settings, retailer=selected)
+        (entity,) = check_retailer(folder, settings).entities
+        assert entity.ok
+        assert entity.rows == 1
 
 
 # --- APIs -------------------------------------------------------------------------------------
