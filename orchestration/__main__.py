@@ -9,6 +9,7 @@ import argparse
 import gc
 import sys
 import time
+import uuid
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ import dagster as dg
 from orchestration.environment import Environment
 from orchestration.lib.alerting import alert_about, alert_about_failures
 from orchestration.lib.instance import open_instance, prepare_instance
+from orchestration.lib.reaper import process_tags
 from orchestration.lib.standing import MADE_ANEW
 from orchestration.resources.workspace import last_complete_day
 from siyu.config import SettingsError
@@ -93,16 +95,19 @@ def _run(job: str, day: str | None, tags: Mapping[str, str] | None = None) -> bo
     """Run one job to its end, a line a step; whether it succeeded."""
     started, began = time.monotonic(), datetime.now(UTC)
     sys.stdout.write(f"── {job}{f' as of {day}' if day else ''}\n")
+    run_id = str(uuid.uuid4())
     with open_instance() as instance:
         result = _job(job).execute_in_process(
             instance=instance,
             partition_key=day,
-            tags=dict(tags or {}),
+            run_id=run_id,
+            # From the first moment on, so that it is known for dead whenever it is killed.
+            tags={**process_tags(run_id), **(tags or {})},
             asset_selection=_behind_the_lake() if job == "refresh" else None,
             run_config={"loggers": {"console": {}}},
             raise_on_error=False,
         )
-        _alert(instance, result.run_id, began)
+        _alert(instance, run_id, began)
     seconds = time.monotonic() - started
     verdict = "done" if result.success else "FAILED; `siyu status` says what to do"
     sys.stdout.write(f"── {job}: {verdict} in {seconds:.0f} s\n")

@@ -178,7 +178,8 @@ def _why(ledger: Ledger, job: str, run_id: str) -> str:
     noted = ledger.rows("SELECT status, error FROM run WHERE run_id = ?", [run_id])
     if not noted:
         return f"{job} failed before its first step"
-    if noted[0]["status"] == "killed":
+    # Of a run that failed and did not say so, the process was killed.
+    if noted[0]["status"] in ("started", "killed"):
         return f"{job} was killed"
     said = noted[0]["error"]
     return f"{job} failed: {_clean(str(said))}" if said else f"{job} failed"

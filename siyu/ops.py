@@ -411,6 +411,26 @@ class Ledger:
                 (_now(), status, error, run_id),
             )
 
+    def open_runs(self) -> list[str]:
+        """Runs that have not said how they ended: at work, or killed."""
+        with self._connect() as connection:
+            rows = connection.execute("SELECT run_id FROM run WHERE status = 'started' ORDER BY 1")
+            return [row[0] for row in rows]
+
+    def end_killed_runs(self) -> list[str]:
+        """End as ``killed`` every run that has not said how it ended.
+
+        Only for whoever holds the writer's lock and has begun no run under it: a run holds the lock
+        from before it begins until after it has ended, so that none of these is at work.
+
+        Returns:
+            Their ids.
+        """
+        killed = self.open_runs()
+        for run_id in killed:
+            self.end_run(run_id, "killed")
+        return killed
+
     def record_publication(
         self, run_id: str, as_of: date, folder: Path, basis: str | None = None
     ) -> None:

@@ -1,22 +1,43 @@
 """Runs that died without saying so.
 
-A SIGKILLed run stays STARTED in Dagster for ever. Every run notes its process; a later run that
-finds the process gone marks the run as failed and frees what it held.
+A SIGKILLed run stays STARTED in Dagster for ever, and as long as it does the queue starts no other
+(``max_concurrent_runs`` in dagster.yaml). Every run notes its process; whoever finds the process
+gone marks the run as failed and frees what it held.
+
+What belongs here: telling the dead from the living, and ending them. What does not: when somebody
+looks (the sensor ``dead_runs``, and every run that begins).
 """
 
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import dagster as dg
 
-PROCESS_TAG = "siyu/process"
+from siyu.ops import Ledger
+from siyu.paths import Paths
+from siyu.warehouse import WarehouseBusy, writer_lock
+
+PROCESS_TAG: Final = "siyu/process"
+# A run that the daemon starts notes its process as its first act: one that still has not done so after
+# this long never will. As start_timeout_seconds in dagster.yaml, which watches over those before it.
+START_TIMEOUT: Final = timedelta(minutes=5)
+
+
+def process_tags(run_id: str) -> dict[str, str]:
+    """The note that this process executes a run.
+
+    It names the run, as a run that somebody starts again from the UI inherits the tags of the first.
+    """
+    return {PROCESS_TAG: f"{run_id} {process_name(os.getpid())}"}
 
 
 def mark_process(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Note which process executes a run."""
-    instance.add_run_tags(run_id, {PROCESS_TAG: process_name(os.getpid())})
+    """Note that this process executes a run."""
+    instance.add_run_tags(run_id, process_tags(run_id))
 
 
 def process_name(pid: int) -> str:
@@ -24,7 +45,30 @@ def process_name(pid: int) -> str:
     return f"{pid}@{_started(pid)}"
 
 
-def reap_dead_runs(instance: dg.DagsterInstance, current: str) -> list[str]:
+def end_dead_runs(instance: dg.DagsterInstance, paths: Paths) -> list[str]:
+    """End every dead run where it is said to be going on: in the ledger and in Dagster.
+
+    Returns:
+        Ids of the runs ended.
+    """
+    # In the ledger first: what tells of a failed run asks there for the reason.
+    killed = _end_in_ledger(paths)
+    return sorted({*killed, *reap_dead_runs(instance)})
+
+
+def _end_in_ledger(paths: Paths) -> list[str]:
+    ledger = Ledger(paths.ops)
+    if not ledger.open_runs():
+        return []
+    try:
+        with writer_lock(paths, timeout=0):
+            return ledger.end_killed_runs()
+    except WarehouseBusy:
+        # A run is at work. It ended the others when it began.
+        return []
+
+
+def reap_dead_runs(instance: dg.DagsterInstance, current: str = "") -> list[str]:
     """Mark runs whose process is gone as failed and free their slots.
 
     Args:
@@ -34,18 +78,43 @@ def reap_dead_runs(instance: dg.DagsterInstance, current: str) -> list[str]:
     Returns:
         Ids of the runs reaped.
     """
-    open_runs = instance.get_runs(
-        dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
+    now = datetime.now(UTC)
+    open_runs = instance.get_run_records(
+        dg.RunsFilter(
+            statuses=[
+                dg.DagsterRunStatus.NOT_STARTED,
+                dg.DagsterRunStatus.STARTED,
+                dg.DagsterRunStatus.CANCELING,
+            ]
+        )
     )
+    suspects = [
+        record.dagster_run
+        for record in open_runs
+        if record.dagster_run.run_id != current and _is_dead(record, now)
+    ]
+    # A process that is gone by now may have ended its run in between: then that is how it ended.
     dead = [
         run
-        for run in open_runs
-        if run.run_id != current and PROCESS_TAG in run.tags and not _lives(run.tags[PROCESS_TAG])
+        for suspect in suspects
+        if (run := instance.get_run_by_id(suspect.run_id)) and run.status is suspect.status
     ]
     for run in dead:
         instance.report_run_failed(run, "the process that ran it is gone")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return [run.run_id for run in dead]
+
+
+def _is_dead(record: dg.RunRecord, now: datetime) -> bool:
+    run = record.dagster_run
+    marked, _, process = run.tags.get(PROCESS_TAG, "").partition(" ")
+    if marked == run.run_id:
+        return not _lives(process)
+    began = record.start_time or record.create_timestamp.timestamp()
+    return (
+        run.status is dg.DagsterRunStatus.STARTED
+        and now.timestamp() - began > START_TIMEOUT.total_seconds()
+    )
 
 
 def _lives(name: str) -> bool:

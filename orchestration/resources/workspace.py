@@ -45,9 +45,10 @@ class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]  # its type 
             raise dg.DagsterInvariantViolationError("a run has a log")
         mark_process(instance, run.run_id)
         with writer_lock(self.paths, on_wait=context.log.warning):
-            for dead in reap_dead_runs(instance, run.run_id):
+            # Nobody else holds the lock, so whatever the ledger says is going on is not.
+            killed = self.ledger.end_killed_runs()
+            for dead in sorted({*killed, *reap_dead_runs(instance, run.run_id)}):
                 context.log.warning(f"run {dead} had died; marked as failed")
-                self.ledger.end_run(dead, "killed")
             self.ledger.begin_run(run.run_id, run.job_name)
             try:
                 yield self

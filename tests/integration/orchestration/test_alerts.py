@@ -181,8 +181,8 @@ def test_a_run_found_dead_by_another_is_told(
     dead = instance.create_run_for_job(
         definitions.resolve_job_def("all_assets"),
         status=dg.DagsterRunStatus.STARTED,
-        tags={PROCESS_TAG: f"{2**22 + 1}@12345"},
     )
+    instance.add_run_tags(dead.run_id, {PROCESS_TAG: f"{dead.run_id} {2**22 + 1}@12345"})
     Ledger(Paths.of(environment.settings).ops).begin_run(dead.run_id, "all_assets")
     run(definitions, instance)
     (alert,) = alert_about_failures(instance, began, environment)

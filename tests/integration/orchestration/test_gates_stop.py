@@ -182,9 +182,8 @@ def test_status_says_what_blocks_and_how_the_run_ended(
 def test_a_run_that_died_is_ended_by_the_next(instance: dg.DagsterInstance, paths: Paths) -> None:
     definitions = small_definitions(lambda: GOOD)
     job = definitions.resolve_job_def("all_assets")
-    dead = instance.create_run_for_job(
-        job, status=dg.DagsterRunStatus.STARTED, tags={PROCESS_TAG: f"{2**22 + 1}@12345"}
-    )
+    dead = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    instance.add_run_tags(dead.run_id, {PROCESS_TAG: f"{dead.run_id} {2**22 + 1}@12345"})
     Ledger(paths.ops).begin_run(dead.run_id, "all_assets")
     assert run(definitions, instance).success
     ended = {row["run_id"]: row["status"] for row in status(paths).last_runs}

@@ -29,7 +29,7 @@ JOBS = {
 }  # fmt: skip
 SENSORS = {
     "new_input_files", "connections_due", "refresh_after_landing",
-    "alert_failed_runs", "alert_warned_and_recovered_runs",
+    "alert_failed_runs", "alert_warned_and_recovered_runs", "dead_runs",
 }  # fmt: skip
 SCHEDULES = {
     "daily_landing": ("land", "0 6 * * *", "Asia/Shanghai"),
@@ -105,6 +105,15 @@ def test_a_job_runs_every_check_of_the_assets_it_selects(demo: dg.Definitions, n
     job, graph = demo.resolve_job_def(name), demo.resolve_asset_graph()
     checks = graph.get_check_keys_for_assets(job.asset_layer.selected_asset_keys)
     assert set(checks) == set(job.asset_layer.asset_graph.asset_check_keys)
+
+
+@pytest.mark.parametrize("name", [*JOBS, "maintenance"])
+def test_no_step_runs_outside_a_workspace_where_nobody_would_note_its_process(
+    demo: dg.Definitions, name: str
+) -> None:
+    steps = demo.resolve_job_def(name).all_node_defs
+    assert steps
+    assert [s.name for s in steps if "workspace" not in s.required_resource_keys] == []
 
 
 def test_only_train_and_rebuild_train_when_no_training_is_due(demo: dg.Definitions) -> None:

@@ -1,16 +1,26 @@
 """What a run knows of itself and of others: its days, runs that died, what is said while it runs."""
 
 import os
-from datetime import date
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
+from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 
 from orchestration.lib.progress import progress_logger
-from orchestration.lib.reaper import PROCESS_TAG, mark_process, process_name, reap_dead_runs
+from orchestration.lib.reaper import (
+    PROCESS_TAG,
+    START_TIMEOUT,
+    mark_process,
+    process_name,
+    reap_dead_runs,
+)
 from orchestration.lib.rebuild import REBUILDING, drop_warehouse_when_rebuilding
 from orchestration.resources.workspace import asked_days
+from siyu.config import REPO
 from siyu.paths import Paths
 
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
@@ -32,8 +42,10 @@ def _run(
     status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED,
     process: str | None = None,
 ) -> str:
-    tags = {} if process is None else {PROCESS_TAG: process}
-    return instance.create_run_for_job(small_job, status=status, tags=tags).run_id
+    run_id = instance.create_run_for_job(small_job, status=status).run_id
+    if process is not None:
+        instance.add_run_tags(run_id, {PROCESS_TAG: f"{run_id} {process}"})
+    return run_id
 
 
 def _status(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
@@ -110,17 +122,59 @@ def test_the_run_that_asks_is_never_reaped(instance: dg.DagsterInstance) -> None
     assert reap_dead_runs(instance, current=me) == []
 
 
-@pytest.mark.parametrize("process", [None, _dead()])
-def test_only_runs_under_way_that_named_their_process_are_reaped(
-    instance: dg.DagsterInstance, process: str | None
+@pytest.mark.parametrize("status", ["STARTING", "SUCCESS", "FAILURE", "CANCELED"])
+def test_what_is_being_started_or_has_ended_is_left_alone(
+    instance: dg.DagsterInstance, status: str
 ) -> None:
-    # Without a process nobody can tell; what ended or has not begun has nothing to free.
-    statuses = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.SUCCESS]
-    if process is None:
-        statuses.append(dg.DagsterRunStatus.STARTED)
-    for status in statuses:
-        _run(instance, status, process)
+    _run(instance, dg.DagsterRunStatus(status), _dead())
     assert reap_dead_runs(instance, current="me") == []
+
+
+def test_a_run_killed_before_its_first_event_is_found_by_the_mark_it_was_made_with(
+    instance: dg.DagsterInstance,
+) -> None:
+    gone = _run(instance, dg.DagsterRunStatus.NOT_STARTED, _dead())
+    assert reap_dead_runs(instance, current="me") == [gone]
+
+
+def _started_ago(instance: dg.DagsterInstance, ago: timedelta, tags: dict[str, str]) -> str:
+    """A run that began a while ago and did not note its process."""
+    made = instance.create_run_for_job(small_job, tags=tags)
+    began = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, small_job.name)
+    moment = (datetime.now(UTC) - ago).timestamp()
+    instance.report_dagster_event(began, made.run_id, timestamp=moment)
+    return made.run_id
+
+
+@pytest.mark.parametrize("tags", [{}, {PROCESS_TAG: f"the-run-before-it {_dead()}"}])
+@pytest.mark.parametrize(("grace", "dead"), [(timedelta(minutes=-1), False), (timedelta(1), True)])
+def test_a_run_that_does_not_note_its_process_in_time_is_dead(
+    instance: dg.DagsterInstance, tags: dict[str, str], grace: timedelta, dead: bool
+) -> None:
+    run = _started_ago(instance, START_TIMEOUT + grace, tags)
+    assert reap_dead_runs(instance, current="me") == ([run] if dead else [])
+
+
+def test_a_run_that_ends_as_it_is_looked_at_ended_as_it_says(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _run(instance, process=_dead())
+    seen = instance.get_run_records
+
+    def look(*arguments: Any, **named: Any) -> Sequence[dg.RunRecord]:
+        found = seen(*arguments, **named)
+        ended = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, small_job.name)
+        instance.report_dagster_event(ended, run)
+        return found
+
+    monkeypatch.setattr(instance, "get_run_records", look)
+    assert reap_dead_runs(instance, current="me") == []
+    assert _status(instance, run) == dg.DagsterRunStatus.SUCCESS
+
+
+def test_a_run_whose_start_waits_longer_than_the_daemon_allows_is_the_daemons() -> None:
+    said = yaml.safe_load((REPO / "dagster.yaml").read_text("utf-8"))
+    assert said["run_monitoring"]["start_timeout_seconds"] == START_TIMEOUT.total_seconds()
 
 
 def test_a_process_is_its_number_and_when_it_began() -> None:

@@ -1,0 +1,28 @@
+"""Who looks for runs that died: a sensor, as the queue starts nothing while one is thought to run."""
+
+import dagster as dg
+
+from orchestration.environment import Environment
+from orchestration.lib.reaper import end_dead_runs
+from siyu.paths import Paths
+
+
+@dg.definitions
+def dead_runs_found() -> dg.Definitions:
+    """The sensor; it looks wherever the daemon runs."""
+
+    @dg.sensor(
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "Marks runs as failed whose process is gone (killed, or the machine went down), so that "
+            "those that wait in the queue start."
+        ),
+    )
+    def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        ended = end_dead_runs(context.instance, Paths.of(Environment.load().settings))
+        for run_id in ended:
+            context.log.warning(f"run {run_id} had died; marked as failed")
+        return dg.SkipReason(f"{len(ended)} runs had died" if ended else "no run has died")
+
+    return dg.Definitions(sensors=[dead_runs])
