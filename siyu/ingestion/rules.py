@@ -19,6 +19,10 @@ from siyu.retailer import Retailer
 MALFORMED_RECORD = "malformed_record"
 
 _VALUE_LENGTH = 80
+# A value is masked before it is cut to that length, but need not be masked to its end. What stands at
+# the first cut may be half of a phone or an e-mail, which no pattern knows: it is left out.
+_LOOKED_AT = 1_024
+_LONGEST_TOKEN = 320  # an e-mail of 64 characters, @ and 255
 
 # ISO 4217, the active codes.
 _CURRENCIES = [
@@ -262,7 +266,11 @@ def kept_value(column: Column, expression: str) -> str:
     """SQL of a value as it may be kept in the open: short, and never a direct identifier."""
     if column.pii == "direct":
         return "CAST(NULL AS VARCHAR)"
-    return scrubbed(f"left(CAST({expression} AS VARCHAR), {_VALUE_LENGTH})")
+    text = f"CAST({expression} AS VARCHAR)"
+    masked = scrubbed(f"left({text}, {_LOOKED_AT})")
+    # A negative length leaves so many characters out at the end.
+    whole = f"CASE WHEN length({text}) > {_LOOKED_AT} THEN -{_LONGEST_TOKEN} ELSE {_LOOKED_AT} END"
+    return f"left(left({masked}, {whole}), {_VALUE_LENGTH})"
 
 
 def _trimmed(name: str) -> str:
