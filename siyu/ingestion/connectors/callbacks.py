@@ -1,6 +1,6 @@
 """WeCom's callbacks: events as they happen, received over HTTP and kept as raw files.
 
-Each request is checked (signature, age, whether it came before, whom it is for) and then appended,
+Each request is checked (signature, age, whom it is for, whether it came before) and then appended,
 still encrypted by WeCom, to a journal that is flushed to the disk before WeCom is told of success.
 The journal becomes a raw file every so often, and when the receiver starts or stops. So an event is
 kept at least once; one that comes twice is told by its ``event_id``.
@@ -212,7 +212,8 @@ class Receiver:
         clock: Tells the time (UTC).
 
     Attributes:
-        counts: Requests by what became of them: ``accepted``, or why they were refused.
+        counts: Requests by what became of them: ``accepted``, ``repeated`` (kept before, so not
+            again), or why they were refused.
     """
 
     def __init__(
@@ -242,19 +243,22 @@ class Receiver:
     def receive(self, query: Mapping[str, str], body: bytes) -> None:
         """Keep an event; once this returns, it is on the disk.
 
+        The same request again is answered like the first: its sender may not have had the answer.
+
         Args:
             query: Of the address: ``msg_signature``, ``timestamp``, ``nonce``.
             body: XML with the encrypted message.
 
         Raises:
-            CallbackRefused: it is none, or was received before.
+            CallbackRefused: it is none, or too old.
             OSError: it could not be written; WeCom will send it again.
         """
         with self._lock, self._counted():
             sealed = Sealed.of(query, str(parse_xml(body).get("Encrypt", "")))
             parse_xml(self._open(sealed))
             if sealed.signature in self._accepted:
-                raise CallbackRefused("replay")
+                self.counts["repeated"] += 1
+                return
             self._append(sealed)
             self._remember(sealed.signature)
             self.counts["accepted"] += 1
