@@ -77,11 +77,12 @@ def envelope(sealed: str) -> str:
 
 
 class Running:
-    """A receiver behind a real socket."""
+    """A receiver behind a real socket, whose clock stands at ``now``."""
 
     def __init__(self, store: RawStore) -> None:
         self.store = store
-        self.receiver = Receiver(Protocol(TOKEN, KEY, CORP), store, lambda: NOW)
+        self.now = NOW
+        self.receiver = Receiver(Protocol(TOKEN, KEY, CORP), store, lambda: self.now)
         listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         app = callback_app(self.receiver, roll_seconds=3600)
@@ -301,6 +302,7 @@ def test_what_is_missing_to_receive_callbacks_is_said(
 
 def test_the_documented_mapping_reads_events(running: Running, shop: Shop) -> None:
     for number, message in enumerate((ADD, ADD, CHAT, UNKNOWN)):
+        running.now = NOW + timedelta(seconds=number)
         running.post(message, nonce=str(number))
     text = (REPO / "docs" / "connect-wecom.md").read_text("utf-8")
     settings = yaml.safe_load(text.split("```yaml\n")[1].partition("```")[0])
@@ -312,6 +314,8 @@ def test_the_documented_mapping_reads_events(running: Running, shop: Shop) -> No
     shop.mapping("interactions", sql)
     manifest = shop.landed("interactions")
     assert (manifest.accepted, manifest.duplicates, manifest.quarantined) == (3, 1, 0)
+    known = dict(shop.rows("interactions", "event_name, _known_at"))
+    assert known["add_external_contact"] == NOW.replace(tzinfo=None)
     assert {name for (name,) in shop.rows("interactions", "event_name")} == {
         "add_external_contact", "update", "never_heard_of",
     }  # fmt: skip
