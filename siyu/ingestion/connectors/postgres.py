@@ -202,7 +202,7 @@ def _transaction(connection: PostgresConnection) -> Iterator[_Database]:
     try:
         opened = dbapi.connect(_with_timeout(connection), autocommit=True)
     except Error as error:
-        raise _unreachable(error) from None
+        raise _unreachable(error, connection.dsn) from None
     with closing(opened):
         database = _Database(opened, connection.timeout_seconds)
         database.begin()
@@ -717,8 +717,10 @@ def _lost(what: str) -> SourceError:
     )
 
 
-def _unreachable(error: Exception) -> SourceError:
+def _unreachable(error: Exception, dsn: str) -> SourceError:
     """Why there is no connection."""
+    if _is_torn(dsn):
+        return _unusable()
     text = " ".join(str(error).split()).removeprefix("IO: [libpq] Failed to connect: ")
     if any(said in text.lower() for said in _PASSING):
         return SourceError(
@@ -731,8 +733,18 @@ def _unreachable(error: Exception) -> SourceError:
             "dsn",
             transient=False,
         )
+    return _unusable()
+
+
+def _is_torn(dsn: str) -> bool:
+    """Whether a password may reach into host, port or database, which libpq's messages quote."""
+    before = dsn.partition("://")[2].rpartition("@")[0]
+    return any(sign in before for sign in "@/?#")
+
+
+def _unusable() -> SourceError:
     return SourceError(
         "dsn cannot be used; write it as postgresql://user:${PASSWORD}@host:5432/database, with "
-        "special characters of the password percent-encoded",
+        "the special characters : / @ ? # and % of the password percent-encoded",
         transient=False,
     )

@@ -490,6 +490,14 @@ def test_a_database_that_is_not_there_may_come_back(erp: Erp, tmp_path: Path) ->
     assert error.transient
 
 
+def test_a_password_that_is_not_percent_encoded_is_not_shown_in_part(erp: Erp) -> None:
+    erp.dsn = "postgresql://owner:abc@def-tail@localhost/erp"
+    erp.input("orders", cursor="at")
+    error = erp.fails()
+    assert "percent-encoded" in str(error)
+    assert "def-tail" not in str(error)
+
+
 def test_an_address_that_is_none_is_not_quoted(erp: Erp) -> None:
     erp.dsn = f"postgresql:owner {PASSWORD}"
     erp.input("orders", cursor="at")

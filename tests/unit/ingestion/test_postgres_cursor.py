@@ -1,4 +1,4 @@
-"""Where a pull of a table goes on, and the times that the driver wraps around."""
+"""Where a pull of a table goes on, the times that the driver wraps around, and what errors show."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -104,3 +104,25 @@ def test_wrapped_times_are_the_infinite_ones() -> None:
 def test_connecting_takes_no_longer_than_the_connection_says(dsn: str, limited: str) -> None:
     connection = PostgresConnection(type="postgres", dsn=dsn, timeout_seconds=2.5)
     assert postgres._with_timeout(connection) == limited
+
+
+@pytest.mark.parametrize(
+    ("dsn", "said"),
+    [
+        ("postgresql://r:abc@def-tail@localhost/erp", 'translate host name "def-tail@localhost"'),
+        ("postgresql://r:5433/def-tail@localhost/erp", 'FATAL: database "def-tail@localhost/erp"'),
+        ("postgresql://r:5433?def-tail@localhost/erp", 'invalid URI query parameter: "def-tail"'),
+    ],
+)
+def test_no_part_of_a_password_is_shown_that_reaches_into_the_address(dsn: str, said: str) -> None:
+    error = str(postgres._unreachable(Exception(said), dsn))
+    assert "def-tail" not in error
+    assert "5433" not in error
+    assert "percent-encoded" in error
+
+
+def test_of_an_address_that_is_whole_the_host_is_shown() -> None:
+    said = 'could not translate host name "db"'
+    error = postgres._unreachable(Exception(said), "postgresql://r:ab%40c@db/erp?sslmode=require")
+    assert said in str(error)
+    assert error.transient
