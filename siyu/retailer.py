@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -42,8 +43,40 @@ VARIABLE = re.compile(r"\$\{(\w+)\}")
 InputName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
+# Where a DSN may have a password: between the user and the last @, or as a parameter.
+_PASSWORDS = re.compile(
+    r"""://[^:@/?]*:(?P<after_user>.*)@|password\s*=\s*(?P<parameter>'[^']*'|[^\s&]*)"""
+)
+
+
+def _from_environment(said: str) -> str:
+    if said and not VARIABLE.fullmatch(said):
+        raise ValueError(
+            "write a variable, such as ${SECRET}: credentials come from the environment"
+        )
+    return said
+
+
+def _password_from_environment(dsn: str) -> str:
+    for found in _PASSWORDS.finditer(dsn):
+        password = found["after_user"] if found["parameter"] is None else found["parameter"]
+        if password.strip("'") and not VARIABLE.fullmatch(password.strip("'")):
+            raise ValueError(
+                "write the password as a variable, such as "
+                "postgresql://reader:${ERP_PASSWORD}@db:5432/erp: credentials come from the "
+                "environment"
+            )
+    return dsn
+
+
+# A credential: nothing but a variable, so that no secret is ever in a file.
+Secret = Annotated[str, AfterValidator(_from_environment)]
+Dsn = Annotated[str, AfterValidator(_password_from_environment)]
+
+
 class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What is in a field that is refused may be a secret.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Namespace(_Data):
@@ -59,7 +92,7 @@ class Namespace(_Data):
 
 
 class _Connection(_Data):
-    """A system that is asked over the network; every text may hold ``${VAR}``.
+    """A system that is asked over the network; every text may hold ``${VAR}``, a credential must be one.
 
     Attributes:
         timeout_seconds: How long one answer may take.
@@ -79,7 +112,7 @@ class PostgresConnection(_Connection):
     """
 
     type: Literal["postgres"]
-    dsn: str
+    dsn: Dsn
 
 
 class WecomConnection(_Connection):
@@ -96,9 +129,9 @@ class WecomConnection(_Connection):
     type: Literal["wecom"]
     base_url: str = "https://qyapi.weixin.qq.com"
     corp_id: str
-    secret: str
-    callback_token: str = ""
-    callback_key: str = ""
+    secret: Secret
+    callback_token: Secret = ""
+    callback_key: Secret = ""
 
 
 class MallConnection(_Connection):
@@ -114,7 +147,7 @@ class MallConnection(_Connection):
     type: Literal["mall"]
     base_url: str = "https://open.youzanyun.com"
     client_id: str
-    client_secret: str
+    client_secret: Secret
     shop_id: str
 
 
@@ -136,8 +169,8 @@ class ObjectsConnection(_Connection):
     bucket: str
     endpoint: str = ""
     region: str = "us-east-1"
-    access_key: str = ""
-    secret_key: str = ""
+    access_key: Secret = ""
+    secret_key: Secret = ""
     scheme: Literal["https", "http"] = "https"
     virtual_hosts: bool = False
 

@@ -67,7 +67,7 @@ class Till(Fed):
     """A shop whose points ledger is a table, asked for what changed last."""
 
     def __init__(self, shop: Shop, database: Server) -> None:
-        super().__init__(shop, {"type": "postgres", "dsn": database.dsn()})
+        super().__init__(shop, {"type": "postgres", "dsn": "${ERP_DSN}"})
         self._database, self.schema = database, f"s{uuid.uuid4().hex[:8]}"
         database.execute(
             f"CREATE SCHEMA {self.schema}",
@@ -94,7 +94,8 @@ class Till(Fed):
 
 
 @pytest.fixture
-def till(shop: Shop, database: Server) -> Iterator[Till]:
+def till(shop: Shop, database: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Till]:
+    monkeypatch.setenv("ERP_DSN", database.dsn())
     made = Till(shop, database)
     yield made
     database.execute(f"DROP SCHEMA {made.schema} CASCADE")
@@ -303,11 +304,13 @@ def test_trades_land_and_what_a_break_left_out_comes_later(
 
 
 def test_objects_land_under_their_keys_and_a_replaced_one_lands_again(
-    shop: Shop, storage: Storage
+    shop: Shop, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("DROP_KEY_ID", "key")
+    monkeypatch.setenv("DROP_SECRET", "secret")
     connection = {
         "type": "objects", "bucket": BUCKET, "endpoint": storage.endpoint, "scheme": "http",
-        "timeout_seconds": 5, "access_key": "key", "secret_key": "secret",
+        "timeout_seconds": 5, "access_key": "${DROP_KEY_ID}", "secret_key": "${DROP_SECRET}",
     }  # fmt: skip
     fed = Fed(shop, connection)
     fed.input("ledger", "points/*.csv*", format="csv")

@@ -45,7 +45,7 @@ class Drop:
         self.settings = replace(Settings.from_env({}), home=home, retailer="shop")
         self.connection: dict[str, Any] = {
             "type": "objects", "bucket": BUCKET, "endpoint": endpoint, "scheme": "http",
-            "access_key": "key-id", "secret_key": SECRET, "timeout_seconds": 5,
+            "access_key": "${DROP_KEY_ID}", "secret_key": "${DROP_SECRET}", "timeout_seconds": 5,
         }  # fmt: skip
         self.inputs: dict[str, Any] = {}
         self.now = NOW
@@ -119,8 +119,11 @@ class Line:
 
 
 @pytest.fixture
-def drop(tmp_path: Path, storage: Storage) -> Drop:
-    return Drop(tmp_path, storage.endpoint)
+def drop(tmp_path: Path, storage: Storage) -> Iterator[Drop]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DROP_KEY_ID", "key-id")
+        environment.setenv("DROP_SECRET", SECRET)
+        yield Drop(tmp_path, storage.endpoint)
 
 
 def at(hours: int) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -36,13 +37,24 @@ def schema(database: Server) -> Iterator[str]:
 class Erp:
     """A retailer whose ERP is a database, and who pulls every so often."""
 
-    def __init__(self, home: Path, database: Server, schema: str) -> None:
+    def __init__(
+        self, home: Path, database: Server, schema: str, environment: pytest.MonkeyPatch
+    ) -> None:
+        self._environment = environment
         self.settings = replace(Settings.from_env({}), home=home, retailer="shop")
         self.database, self.schema = database, schema
         self.inputs: dict[str, Any] = {}
         self.dsn = database.dsn()
         self.timeout = 30.0
         self.now = NOW
+
+    @property
+    def dsn(self) -> str:
+        return os.environ["ERP_DSN"]
+
+    @dsn.setter
+    def dsn(self, said: str) -> None:
+        self._environment.setenv("ERP_DSN", said)
 
     def input(self, name: str, table: str = "", **pull: Any) -> None:
         location = table or f"{self.schema}.{name}"
@@ -57,7 +69,7 @@ class Erp:
                 "name": "shop", "en": "Shop", "zh": "店", "timezone": "Asia/Shanghai",
                 "currency": "CNY", "history_from": "2026-01-01", "identifiers": {}, "models": {},
                 "connections": {
-                    "erp": {"type": "postgres", "dsn": self.dsn, "timeout_seconds": self.timeout}
+                    "erp": {"type": "postgres", "dsn": "${ERP_DSN}", "timeout_seconds": self.timeout}
                 },
                 "inputs": self.inputs, "folder": self.settings.home,
             }
@@ -93,8 +105,8 @@ class Erp:
 
 
 @pytest.fixture
-def erp(tmp_path: Path, database: Server, schema: str) -> Erp:
-    return Erp(tmp_path, database, schema)
+def erp(tmp_path: Path, database: Server, schema: str, monkeypatch: pytest.MonkeyPatch) -> Erp:
+    return Erp(tmp_path, database, schema, monkeypatch)
 
 
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:

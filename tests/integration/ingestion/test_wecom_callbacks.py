@@ -269,8 +269,9 @@ def made(settings: Settings, **inputs: Any) -> Retailer:
             "name": "shop", "en": "Shop", "zh": "店", "timezone": "Asia/Shanghai",
             "currency": "CNY", "history_from": "2026-01-01", "identifiers": {}, "models": {},
             "connections": {
-                "wecom": {"type": "wecom", "corp_id": CORP, "secret": "s",
-                          "callback_token": "${CALLBACK_TOKEN}", "callback_key": "too short"},
+                "wecom": {"type": "wecom", "corp_id": CORP, "secret": "${WECOM_SECRET}",
+                          "callback_token": "${CALLBACK_TOKEN}",
+                          "callback_key": "${CALLBACK_KEY}"},
                 "erp": {"type": "postgres", "dsn": "postgresql://db/erp"},
             },
             "inputs": {
@@ -291,6 +292,8 @@ def test_what_is_missing_to_receive_callbacks_is_said(
         callback_store(settings, retailer, "erp")
     with pytest.raises(InputError, match="add one"):
         callback_store(settings, made(settings, contacts="external_contacts"), "wecom")
+    monkeypatch.setenv("WECOM_SECRET", "s")
+    monkeypatch.setenv("CALLBACK_KEY", "too short")
     monkeypatch.delenv("CALLBACK_TOKEN", raising=False)
     with pytest.raises(InputError, match="set CALLBACK_TOKEN"):
         serve(settings, retailer, "wecom")
