@@ -21,6 +21,7 @@ from orchestration.environment import Environment
 from orchestration.lib.alerting import alert_about, alert_about_failures
 from orchestration.lib.instance import open_instance, prepare_instance
 from orchestration.lib.reaper import process_tags
+from orchestration.lib.selections import BEHIND_THE_LAKE
 from orchestration.lib.standing import MADE_ANEW
 from orchestration.resources.workspace import last_complete_day
 from siyu.config import SettingsError
@@ -82,13 +83,7 @@ def _job(name: str) -> dg.JobDefinition:
 
 
 def _behind_the_lake() -> list[dg.AssetKey]:
-    """What a refresh still has to do once the landing before it has filled the lake."""
-    graph = _definitions().resolve_asset_graph()
-    return [
-        key
-        for key in graph.materializable_asset_keys
-        if graph.get(key).group_name not in ("sources", "lake")
-    ]
+    return sorted(BEHIND_THE_LAKE.resolve(_definitions().resolve_asset_graph()))
 
 
 def _run(job: str, day: str | None, tags: Mapping[str, str] | None = None) -> bool:

@@ -10,7 +10,8 @@ import dagster as dg
 from orchestration.environment import Environment
 from orchestration.lib.landing import REPLAYING
 from orchestration.lib.rebuild import REBUILDING
-from orchestration.lib.sources import GROUP, look, pulled_keys
+from orchestration.lib.selections import BEHIND_THE_LAKE, LAKE, SOURCES
+from orchestration.lib.sources import look, pulled_keys
 from orchestration.lib.standing import STANDS
 from orchestration.lib.training import ALWAYS
 from orchestration.resources.workspace import last_complete_day
@@ -22,15 +23,13 @@ from siyu.retailer import Retailer
 INPUTS_TAG = "siyu/inputs"
 CONNECTIONS_TAG = "siyu/connections"
 
-_SOURCES = dg.AssetSelection.groups(GROUP)
-_LAKE = dg.AssetSelection.groups("lake")
 _TRAINING = dg.AssetSelection.groups("features", "models")
 _SCORES = dg.AssetSelection.groups("ml")
 _SERVING = dg.AssetSelection.groups("serving")
 
 LAND = dg.define_asset_job(
     "land",
-    selection=_SOURCES | _LAKE,
+    selection=SOURCES | LAKE,
     description=(
         "Pull what is new from connected systems and land it, with new source files, in the lake, "
         "behind its gates. A refresh follows by itself."
@@ -38,7 +37,7 @@ LAND = dg.define_asset_job(
 )
 REPLAY = dg.define_asset_job(
     "replay",
-    selection=_LAKE,
+    selection=LAKE,
     tags=REPLAYING,
     description=(
         "Land again what a mended mapping, contract or file releases from quarantine, behind the "
@@ -72,7 +71,7 @@ PUBLISH = dg.define_asset_job(
 )
 REBUILD = dg.define_asset_job(
     "rebuild",
-    selection=dg.AssetSelection.all() - _SOURCES - _LAKE,
+    selection=BEHIND_THE_LAKE,
     tags={**REBUILDING, **ALWAYS},
     description="Drop the warehouse and build it again from the lake: every layer, model and score.",
 )
@@ -145,13 +144,16 @@ def jobs() -> dg.Definitions:
         run_status=dg.DagsterRunStatus.SUCCESS,
         monitored_jobs=[LAND, REPLAY],
         request_job=REFRESH,
-        description="Refreshes as of the last complete day when a landing has succeeded",
+        description=(
+            "Refreshes what is behind the lake as of the last complete day when a landing has "
+            "succeeded"
+        ),
     )
     def refresh_after_landing(
         context: dg.RunStatusSensorContext,
     ) -> dg.RunRequest | dg.SkipReason:
         try:
-            return _refresh(f"after {context.dagster_run.run_id}")
+            return _refresh(context)
         except LakeError as error:
             return dg.SkipReason(str(error))
 
@@ -225,9 +227,16 @@ def _lake_keys() -> list[dg.AssetKey]:
     return [dg.AssetKey(["lake", entity]) for entity in contracts()]
 
 
-def _refresh(run_key: str) -> dg.RunRequest:
-    """A refresh of everything behind the lake, as of the last complete day."""
-    return dg.RunRequest(run_key=run_key, job_name=REFRESH.name, partition_key=_default_day())
+def _refresh(context: dg.RunStatusSensorContext) -> dg.RunRequest:
+    """A refresh of everything behind the lake, which has just landed, as of the last complete day."""
+    if context.repository_def is None:
+        raise dg.DagsterInvariantViolationError("a sensor is part of a repository")
+    return dg.RunRequest(
+        run_key=f"after {context.dagster_run.run_id}",
+        job_name=REFRESH.name,
+        partition_key=_default_day(),
+        asset_selection=sorted(BEHIND_THE_LAKE.resolve(context.repository_def.asset_graph)),
+    )
 
 
 def _default_day() -> str:

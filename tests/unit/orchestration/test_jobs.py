@@ -376,9 +376,12 @@ def test_a_landing_is_followed_by_a_refresh_of_one_day(
         dagster_event=dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, "land"),
         dagster_instance=instance,
         dagster_run=run,
+        repository_def=repository,
     )
     asked = repository.get_sensor_def("refresh_after_landing")(context)
     assert isinstance(asked, dg.RunRequest)
+    # What has just landed is neither pulled nor landed again.
+    assert {key.path[0] for key in asked.asset_selection or ()} == JOBS["refresh"] - {"lake"}
     assert asked.job_name == "refresh"
     assert asked.partition_key == "2026-03-01"
     assert run.run_id in str(asked.run_key)
