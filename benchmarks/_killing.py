@@ -212,7 +212,7 @@ def held(paths: Paths) -> Held:
         blocked=[str(block) for block in ledger.blocks(ledger.all_tables())],
         litter=[
             str(place.relative_to(paths.root))
-            for place in (*paths.serving.glob(".*"), *(paths.root / "tmp").glob("*"))
+            for place in (*paths.serving.glob(".*"), *paths.scratch.glob("*"))
         ],
     )
 

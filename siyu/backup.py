@@ -1,7 +1,8 @@
 """Backups: everything that cannot be made again, in one folder, and putting it back.
 
-What cannot be made again is the lake, the quarantine, the raw files, the identity map, the vault, the
-ledger and the models; the warehouse, features, scores and publications follow from them by a refresh.
+What cannot be made again is the lake, the quarantine, what is kept aside, the raw files and the days they
+are complete through, who was erased, the identity map, the vault, the ledger and the models; the
+warehouse, features, scores and publications follow from them by a refresh.
 The keys are not in a backup: whoever holds both holds the customers' phones.
 
 What belongs here: copying, checking and restoring. What does not: deciding when, or where to keep
@@ -83,7 +84,7 @@ def back_up(paths: Paths, folder: Path, keys: Path | None, now: datetime) -> Bac
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True, mode=0o700)
     with writer_lock(paths, timeout=0):
-        for name, place in _places(paths):
+        for name, place in places(paths):
             _copy(place, partial / name)
         if keys is not None:
             _copy_keys(paths.keys, keys)
@@ -112,30 +113,65 @@ def restore(backup: Path, paths: Paths, keys: Path | None) -> Backup:
         BackupError: the backup is not whole, is another retailer's, is not opened by the keys, or
             something is in its place.
     """
-    said = _checked(backup, paths)
-    partial = paths.home / f".{paths.retailer}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    staged = Paths(partial, paths.retailer)
-    try:
-        for name, place in _places(staged):
-            _copy(backup / name, place)
-        if keys is not None:
-            _copy_keys(keys, staged.keys)
-        _require_keys(staged)
-        if staged.mlflow.is_dir():
-            _move_artifacts(staged.mlflow / "mlflow.db", Path(said["mlflow"]), paths.mlflow)
-            staged.mlflow.replace(paths.mlflow)
-        staged.root.replace(paths.root)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    said = _read(backup, paths)
+    staged = Paths(paths.home / f".{paths.retailer}.partial", paths.retailer)
+    if not _is_staged(backup, staged):
+        _require_empty(paths.root, paths.mlflow)
+        _require_whole(backup, said)
+        try:
+            _stage(backup, staged, keys, Path(said["mlflow"]), paths.mlflow)
+        except BaseException:
+            shutil.rmtree(staged.home, ignore_errors=True)
+            raise
+    # Two folders change places, and a kill may come between them. Then what is staged is still whole,
+    # and the next restore goes on with what has not found its place.
+    for found, place in ((staged.mlflow, paths.mlflow), (staged.root, paths.root)):
+        if found.is_dir():
+            _require_empty(place)
+            found.replace(place)
+    shutil.rmtree(staged.home, ignore_errors=True)
     return _described(backup, said)
 
 
-def _places(paths: Paths) -> Iterator[tuple[str, Path]]:
+def _stage(backup: Path, staged: Paths, keys: Path | None, old: Path, new: Path) -> None:
+    """Lay a backup out as a home, beside the place that it is for.
+
+    Args:
+        backup: The folder of one backup.
+        staged: Where to.
+        keys: Folder with the keys; None takes those in the environment.
+        old: Where MLflow's files lay in the home that was backed up.
+        new: Where they will lie.
+    """
+    shutil.rmtree(staged.home, ignore_errors=True)
+    for name, place in places(staged):
+        _copy(backup / name, place)
+    if keys is not None:
+        _copy_keys(keys, staged.keys)
+    _require_keys(staged)
+    _move_artifacts(staged.mlflow / "mlflow.db", old, new)
+    # Last: it says that all of this is there.
+    shutil.copyfile(backup / _MANIFEST, staged.home / _MANIFEST)
+
+
+def _is_staged(backup: Path, staged: Paths) -> bool:
+    """Whether an earlier restore of the same backup had laid all of it out when it was killed."""
+    whole = staged.home / _MANIFEST
+    return (
+        staged.root.is_dir()
+        and whole.is_file()
+        and whole.read_bytes() == (backup / _MANIFEST).read_bytes()
+    )
+
+
+def places(paths: Paths) -> Iterator[tuple[str, Path]]:
     """What a backup holds: its name there, and where it lies in a home."""
     yield "lake", paths.lake
     yield "quarantine", paths.quarantine
+    yield "aside", paths.aside
     yield "raw", paths.raw
+    yield "complete", paths.complete
+    yield "tombstones", paths.tombstones
     yield "identity", paths.identity
     yield "vault.sqlite3", paths.vault
     yield "ops.sqlite3", paths.ops
@@ -182,8 +218,8 @@ def _copy_keys(source: Path, target: Path) -> None:
             opened.write(file.read_bytes())
 
 
-def _checked(backup: Path, paths: Paths) -> dict[str, Any]:
-    """The manifest of a backup that is whole and has a place to go."""
+def _read(backup: Path, paths: Paths) -> dict[str, Any]:
+    """The manifest of a backup of this retailer."""
     file = backup / _MANIFEST
     if not file.is_file():
         raise BackupError(f"{backup}: no {_MANIFEST} there, so this is no whole backup")
@@ -194,11 +230,18 @@ def _checked(backup: Path, paths: Paths) -> dict[str, Any]:
         raise BackupError(
             f"{backup} is of {said['retailer']}, not of {paths.retailer}; set SIYU_RETAILER"
         )
-    for place in (paths.root, paths.mlflow):
+    return said
+
+
+def _require_empty(*places: Path) -> None:
+    for place in places:
         if place.exists() and any(place.iterdir()):
             raise BackupError(f"{place} is not empty; restore into a SIYU_HOME of its own")
         if place.exists():
             place.rmdir()
+
+
+def _require_whole(backup: Path, said: dict[str, Any]) -> None:
     damaged = [
         name
         for name, sha256 in said["files"].items()
@@ -209,7 +252,6 @@ def _checked(backup: Path, paths: Paths) -> dict[str, Any]:
             f"{backup}: {len(damaged)} files are missing or changed, {damaged[0]} first; take "
             "another copy of the backup"
         )
-    return said
 
 
 def _require_keys(staged: Paths) -> None:

@@ -50,7 +50,7 @@ class Upkeep:
     """What was done to one table.
 
     Attributes:
-        table: ``lake.<entity>``, ``quarantine``, or ``identity.<table>``.
+        table: ``lake.<entity>``, ``quarantine``, ``aside``, or ``identity.<table>``.
         files_before: Files that a reader had to open.
         files_after: Files that a reader opens now.
         removed: Dead files that were deleted.
@@ -146,6 +146,7 @@ def _tables(paths: Paths) -> Iterator[tuple[str, Path]]:
     lake = Lake(paths)
     named = {f"lake.{entity}": lake.folder(entity) for entity in contracts()}
     named["quarantine"] = paths.quarantine
+    named["aside"] = paths.aside
     for table in ("identity_event", "customer_identifier"):
         named[f"identity.{table}"] = paths.identity / table
     for name, folder in named.items():

@@ -51,6 +51,21 @@ class Paths:
         return self.root / "quarantine"
 
     @property
+    def aside(self) -> Path:
+        """Delta table of the values of new columns, sealed until somebody declares or maps them."""
+        return self.root / "aside"
+
+    @property
+    def tombstones(self) -> Path:
+        """Delta table of the identifiers of people who were erased."""
+        return self.root / "tombstones"
+
+    @property
+    def scratch(self) -> Path:
+        """What landings spill; nothing in it outlives a landing."""
+        return self.root / "tmp"
+
+    @property
     def vault(self) -> Path:
         """Encrypted direct identifiers; never published."""
         return self.root / "vault.sqlite3"

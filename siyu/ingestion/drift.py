@@ -362,7 +362,7 @@ def keep(
             )
 
     commit(
-        paths.root / "aside",
+        paths.aside,
         pa.RecordBatchReader.from_batches(ASIDE, sealed()),
         None,
         partition_by=("entity", "source"),
@@ -385,7 +385,7 @@ def open_aside(paths: Paths, batch_id: str) -> list[dict[str, Any]]:
     from siyu.lake import active_files
     from siyu.vault import unseal
 
-    folder = paths.root / "aside"
+    folder = paths.aside
     files = active_files(DeltaTable(str(folder))) if DeltaTable.is_deltatable(str(folder)) else []
     if not files:
         return []

@@ -351,7 +351,7 @@ def _known_at(
 @contextmanager
 def scratch(paths: Paths) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection in memory for one landing; what does not fit spills, encrypted, to disk."""
-    spill = paths.root / "tmp"
+    spill = paths.scratch
     spill.mkdir(parents=True, exist_ok=True, mode=0o700)
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -553,7 +553,7 @@ class _Landing:
         self._columns = Columns()
         # What a person should know of how files were read.
         self.warnings: tuple[str, ...] = ()
-        self._staged = job.paths.root / "tmp" / f"{self._batch_id}.arrow"
+        self._staged = job.paths.scratch / f"{self._batch_id}.arrow"
 
     def run(self) -> Manifest:
         """Read, judge, seal, commit."""
@@ -812,7 +812,7 @@ class _Landing:
     @cached_property
     def _tombstones(self) -> list[str]:
         """Files that list the identifiers of people who were erased."""
-        folder = str(self._job.paths.root / "tombstones")
+        folder = str(self._job.paths.tombstones)
         return active_files(DeltaTable(folder)) if DeltaTable.is_deltatable(folder) else []
 
     def _drop_duplicates(self) -> None:

@@ -32,7 +32,7 @@ def test_a_full_disk_stops_the_input_and_leaves_nothing(
     assert str(shop.paths.root) in said
     assert shop.lake.version("points") == version
     assert len(shop.rows("points", "entry_id")) == 5
-    assert list((shop.paths.root / "tmp").iterdir()) == []
+    assert list(shop.paths.scratch.iterdir()) == []
     assert shop.landed("points").accepted == ROWS
 
 

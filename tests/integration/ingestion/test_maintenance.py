@@ -18,6 +18,7 @@ from made_up_shop import Shop
 from siyu.identity import IdentityStore, Resolution
 from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA
 from siyu.ingestion import open_quarantine
+from siyu.ingestion.drift import open_aside
 from siyu.lake import Lake, Manifest, commit
 from siyu.maintenance import FEW, compact, maintain, vacuum
 from siyu.ops import GateResult, Ledger, Outcome
@@ -229,22 +230,27 @@ def test_a_landing_after_upkeep_adds_what_is_new_and_drops_what_repeats(
     assert len(landed.rows("points")) == landings + 1
 
 
-def test_rejected_rows_can_still_be_opened(members_shop: Shop, landings: int) -> None:
+def test_what_is_sealed_can_still_be_opened(members_shop: Shop, landings: int) -> None:
     shop = members_shop
     shop.entity("members", max_quarantined_share=1)
     batches = []
-    for number in range(landings):
+    for number in range(landings + 1):
+        # After the first landing there is a column that nobody has declared.
+        new, size = (",shoes", ",38") if number else ("", "")
         shop.write(
             f"crm/{number:02}.csv",
-            "id,phone,email,name,birth,address,updated\n"
-            f"{number},13912345678,a@b.cn,王芳,not a day,上海,2026-06-01 10:00:00\n",
+            f"id,phone,email,name,birth,address,updated{new}\n"
+            f"a{number},13912345678,a@b.cn,王芳,1990-05-01,上海,2026-06-01 10:00:00{size}\n"
+            f"b{number},13912345678,a@b.cn,王芳,not a day,上海,2026-06-01 10:00:00{size}\n",
         )
         batches.append(shop.landed("members").batch_id)
-    before = [open_quarantine(shop.settings, one) for one in batches]
+    rejected = [open_quarantine(shop.settings, one) for one in batches]
+    aside = [open_aside(shop.paths, one) for one in batches]
     done = {upkeep.table: upkeep.files_after for upkeep in maintain(shop.paths)}
-    assert done["quarantine"] == 1
-    assert [open_quarantine(shop.settings, one) for one in batches] == before
-    assert all(before)
+    assert (done["quarantine"], done["aside"]) == (1, 1)
+    assert [open_quarantine(shop.settings, one) for one in batches] == rejected
+    assert [open_aside(shop.paths, one) for one in batches] == aside
+    assert all((*rejected, *aside[1:]))
 
 
 # --- what the gates said -----------------------------------------------------------------------

@@ -95,7 +95,7 @@ def test_typed_text_is_masked(shop: Shop) -> None:
 
 def test_erased_people_are_suppressed_and_leave_nothing(members_shop: Shop) -> None:
     write_deltalake(
-        str(members_shop.paths.root / "tombstones"), pa.table({"identifier": ["crm:1", "crm:9"]})
+        str(members_shop.paths.tombstones), pa.table({"identifier": ["crm:1", "crm:9"]})
     )
     bad = WHOLE.replace("1987-03-09", "none").replace("1,", "9,", 1)
     members_shop.write("crm/a.csv", crm_csv(WHOLE, bad, "2,13812340000,,,,,2026-06-01"))
@@ -108,7 +108,7 @@ def test_erased_people_are_suppressed_and_leave_nothing(members_shop: Shop) -> N
 
 def test_erasure_reaches_people_known_by_token_only(members_shop: Shop) -> None:
     token = members_shop.vault.tokenise("phone", [PHONE], "CN")[0].token
-    write_deltalake(str(members_shop.paths.root / "tombstones"), pa.table({"identifier": [token]}))
+    write_deltalake(str(members_shop.paths.tombstones), pa.table({"identifier": [token]}))
     members_shop.write("crm/a.csv", crm_csv(WHOLE))
     assert outcomes(members_shop.landed("members")) == {"rows_in": 1, "suppressed": 1}
 
@@ -128,7 +128,7 @@ def test_what_spills_to_disk_is_encrypted_and_removed(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(landing, "_MEMORY", "100MB")
-    spill = shop.paths.root / "tmp"
+    spill = shop.paths.scratch
     with landing.scratch(shop.paths) as connection:
         connection.execute(
             f"CREATE TABLE landing_rows AS SELECT '{PHONE} of row number ' || range AS said "

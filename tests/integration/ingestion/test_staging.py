@@ -22,7 +22,7 @@ MEMBER = f"1,{PHONE},a@example.org,Wang Fang,1987-03-09,1 Long Road,2026-06-01"
 def test_the_staged_file_holds_no_direct_identifier_and_goes(
     members_shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tmp, seen = members_shop.paths.root / "tmp", b""
+    tmp, seen = members_shop.paths.scratch, b""
 
     def looking(*args: Any) -> None:
         nonlocal seen
@@ -38,7 +38,7 @@ def test_the_staged_file_holds_no_direct_identifier_and_goes(
 
 
 def test_what_a_killed_landing_had_staged_goes_with_the_next(points_shop: Shop) -> None:
-    left = points_shop.paths.root / "tmp" / "0123.arrow"
+    left = points_shop.paths.scratch / "0123.arrow"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half a file")
     points_shop.write("ledger/a.csv", ledger_csv("a,1,5,purchase,2026-06-01 10:00:00"))
