@@ -160,10 +160,13 @@ class Manifest(_Data):
     ``rows_in = accepted + duplicates + quarantined + suppressed``.
 
     Attributes:
-        batch_id: Follows from the entity, the input, the files, the contract and the mapping.
+        batch_id: Follows from the entity, the input, the files, the contract and the mapping; where
+            bytes land that a batch in force holds already, from the last of these too.
         kind: ``landing`` brings rows; ``retraction`` takes a batch's rows out; ``restoration`` lets
             the files of a retracted batch land again; ``migration`` brings what has landed under an
             earlier version of the contract to its present one.
+        files: What was read, by when it became known and by name.
+        repeats: Files that were not read, as the same bytes had landed under another name.
         rows_read: Records in the files.
         rows_in: Rows that the mapping made of them, and malformed records.
         superseding: Accepted rows whose key had been accepted before.
@@ -183,6 +186,7 @@ class Manifest(_Data):
     entity: str
     source: str
     files: tuple[ManifestFile, ...] = ()
+    repeats: tuple[ManifestFile, ...] = ()
     contract_sha256: str = ""
     mapping_sha256: str = ""
     rows_read: int = 0

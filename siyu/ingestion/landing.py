@@ -31,6 +31,7 @@ from deltalake.exceptions import DeltaError
 from siyu.config import Settings
 from siyu.contracts import Contract, LakeColumn, contract
 from siyu.ingestion.connectors import CONNECTORS, Found, SourceFile
+from siyu.ingestion.deliveries import Deliveries, Due
 from siyu.ingestion.drift import Columns, compare, gather, keep, previous, require_types
 from siyu.ingestion.errors import (
     BROKEN_OFF,
@@ -156,18 +157,21 @@ class Plan:
     """Which files of an input to land, and what they stand in for.
 
     Attributes:
-        files: To be read, by name.
-        known_at: When each file's rows became known, by hash; absent in a backfill.
+        due: The files to be read, and those that are not.
         mapping_sha256: Hash of what maps them.
         replaces: Batches that the commit takes out.
         warnings: What a person should know.
     """
 
-    files: tuple[SourceFile, ...]
-    known_at: Mapping[str, datetime]
+    due: Due
     mapping_sha256: str
     replaces: tuple[str, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def files(self) -> tuple[SourceFile, ...]:
+        """To be read."""
+        return self.due.files
 
 
 @dataclass
@@ -304,48 +308,37 @@ def _plan(job: Job, source: str) -> Plan:
     """Decide which files to read: new ones, and those that another mapping or contract read."""
     lookups = [file.sha256 for name in job.mapping.lookups for file in job.found[name].files]
     mapped = mapping_sha256(job.retailer, job.entity.entity, source, job.mapping, lookups)
-    active = [manifest for manifest in job.ledger.active if manifest.source == source]
-    current = [
-        manifest for manifest in active
-        if (manifest.contract_sha256, manifest.mapping_sha256) == (job.entity.sha256, mapped)
+    deliveries = Deliveries(job.ledger, source, job.found[source].files)
+    stale = [
+        manifest for manifest in deliveries.active
+        if (manifest.contract_sha256, manifest.mapping_sha256) != (job.entity.sha256, mapped)
     ]  # fmt: skip
-    offered = {file.sha256: file for file in reversed(job.found[source].files)}
-    withheld = {sha256 for name, sha256 in job.ledger.withheld if name == source}
-    stale = [manifest for manifest in active if manifest not in current]
-    replaced = [m for m in stale if all(file.sha256 in offered for file in m.files)]
-    kept = [manifest for manifest in stale if manifest not in replaced]
-    done = {file.sha256 for manifest in (*current, *kept) for file in manifest.files} | withheld
-    files = sorted(
-        (file for sha256, file in offered.items() if sha256 not in done), key=lambda f: f.name
-    )
+    replaced = [manifest for manifest in stale if deliveries.can_land_again(manifest)]
+    # Lines are numbered inside a batch, where the same bytes twice would be twice as many lines.
+    due = deliveries.due(replaced, job.now, once=_is_numbered(job))
     warnings = [
         f"batch {manifest.batch_id} keeps its earlier mapping: not all of its files are still at "
         f"{job.found[source].location}"
-        for manifest in kept
+        for manifest in stale
+        if manifest not in replaced
     ]
     warnings += [
         f"{file.name} stays out: it was retracted and has not changed since"
-        for sha256, file in offered.items()
-        if sha256 in withheld
+        for file in deliveries.withheld
     ]
-    return Plan(
-        tuple(files), _known_at(job, source, files, backfill=not active), mapped,
-        tuple(manifest.batch_id for manifest in replaced), tuple(warnings),
-    )  # fmt: skip
+    if due.files and due.repeats:
+        warnings.append(f"{named(due.repeats)}: not read, as the same bytes have landed already")
+    if due.moved:
+        warnings.append(
+            f"{named(due.moved)}: not read, as the same bytes landed under a name that is gone or was "
+            "overwritten, and others came after them; if this is a new delivery rather than a renamed "
+            "file, put the one of the earlier name back beside it"
+        )
+    return Plan(due, mapped, tuple(manifest.batch_id for manifest in replaced), tuple(warnings))
 
 
-def _known_at(
-    job: Job, source: str, files: Sequence[SourceFile], backfill: bool
-) -> dict[str, datetime]:
-    """When each file first landed; files of a backfill are absent, also when mapped again."""
-    first: dict[str, datetime | None] = {}
-    for manifest in job.ledger.manifests:
-        if manifest.source == source and manifest.kind == "landing":
-            for file in manifest.files:
-                first.setdefault(file.sha256, file.known_at)
-    fresh = None if backfill else job.now
-    known = {file.sha256: first.get(file.sha256, fresh) for file in files}
-    return {sha256: at for sha256, at in known.items() if at is not None}
+def _is_numbered(job: Job) -> bool:
+    return job.retailer.entity(job.entity.entity).line_no == "occurrence"
 
 
 @contextmanager
@@ -407,7 +400,7 @@ def judged(
         ) from None
     # A source that comes to write its columns in capitals has not lost them.
     mapped = {str(row[0]).lower(): str(row[1]) for row in described}
-    numbered = retailer.entity(entity.entity).line_no == "occurrence"
+    numbered = _is_numbered(job)
     _require_columns(job, mapped, numbered)
     if numbered:
         mapped["line_no"] = "BIGINT"
@@ -772,18 +765,21 @@ class _Landing:
         dates = ["recorded_at", "_event_at", self._job.entity.version]
         backfill = [f"checked.{name}" for name in dates if name in {*mapped, "_event_at"}]
         backfill.append(_timestamp(first_day))
-        known = ["checked._given_known_at", *(["files.known_at"] if self._plan.known_at else [])]
+        known = [
+            "checked._given_known_at",
+            *(["files.known_at"] if self._plan.due.known_at else []),
+        ]
         return f"coalesce({', '.join((*known, *backfill))})"
 
     @property
     def _files_joined(self) -> str:
         """SQL of the join with ``landing.files``; a backfill, the largest landing, needs none."""
-        if not self._plan.known_at:
+        if not self._plan.due.known_at:
             return ""
         return "LEFT JOIN landing.files ON checked._file = files.name"
 
     def _files(self) -> pa.Table:
-        known = [self._plan.known_at.get(file.sha256) for file in self._plan.files]
+        known = [self._plan.due.known_at.get(file.name) for file in self._plan.files]
         return pa.table(
             {
                 "name": pa.array([file.name for file in self._plan.files], pa.string()),
@@ -818,7 +814,9 @@ class _Landing:
     def _drop_duplicates(self) -> None:
         """Exclude rows that repeat one of this batch, or one that landed before, in all they say.
 
-        Only rows whose key is met twice are compared in full.
+        Where rows bear a version, whichever earlier row: a later delivery of an earlier state changes
+        nothing. Where they bear none, only the one that held until then: a value that goes back is
+        news. Only rows whose key is met twice are compared in full.
         """
         self._connection.execute(
             "CREATE TABLE landing.repeated AS "
@@ -827,19 +825,49 @@ class _Landing:
         self._create_landed()
         if not self._create_met():
             return
-        content = [identifier(c.name) for c in self._job.entity.lake_columns if c.origin]
+        version = self._job.entity.version
+        if version is not None:
+            self._exclude_repeats_of_any(f"{identifier(version)} IS NOT NULL")
+        self._exclude_repeats_of_the_last(
+            "true" if version is None else f"{identifier(version)} IS NULL"
+        )
+
+    def _exclude_repeats_of_any(self, which: str) -> None:
+        """Exclude those of some rows that equal any row that was known no later."""
+        content = self._content
         self._connection.execute(
             "INSERT INTO landing.excluded SELECT _id, 'duplicate' FROM ("
             f"SELECT _id, row_number() OVER (PARTITION BY {', '.join(content)} "
-            f"ORDER BY _known_at, _file, _row, _id) AS nth FROM landing.met WHERE {self._candidate}) "
-            "WHERE nth > 1"
+            "ORDER BY _known_at, _file, _row, _id) AS nth FROM landing.met "
+            f"WHERE {self._candidate} AND {which}) WHERE nth > 1"
         )
         same = " AND ".join(f"landed.{name} IS NOT DISTINCT FROM met.{name}" for name in content)
         self._connection.execute(
             "INSERT INTO landing.excluded SELECT _id, 'duplicate' FROM landing.met "
-            f"WHERE {self._candidate} AND EXISTS (FROM landing.landed WHERE landed.h = met.h "
-            f"AND {same} AND landed._known_at <= met._known_at)"
+            f"WHERE {self._candidate} AND {which} AND EXISTS (FROM landing.landed "
+            f"WHERE landed.h = met.h AND {same} AND landed._known_at <= met._known_at)"
         )
+
+    def _exclude_repeats_of_the_last(self, which: str) -> None:
+        """Exclude those of some rows that equal the one before them, in staging's order of a key."""
+        ordered = "_known_at, _loaded_at, _batch_id, _file, _row"
+        columns = ", ".join(dict.fromkeys([*self._content, *ordered.split(", ")]))
+        same = " AND ".join(
+            f"{name} IS NOT DISTINCT FROM lag({name}) OVER in_order" for name in self._content
+        )
+        self._connection.execute(
+            "INSERT INTO landing.excluded SELECT _id, 'duplicate' FROM ("
+            f"SELECT _id, row_number() OVER in_order > 1 AND {same} AS repeats FROM ("
+            f"SELECT _id, {columns} FROM landing.met WHERE {self._candidate} AND {which} "
+            f"UNION ALL SELECT NULL, {columns} FROM landing.landed WHERE {which}) "
+            f"WINDOW in_order AS (PARTITION BY {self._key} ORDER BY {ordered}, _id)) "
+            "WHERE repeats AND _id IS NOT NULL"
+        )
+
+    @property
+    def _content(self) -> list[str]:
+        """Columns that say what a row says."""
+        return [identifier(c.name) for c in self._job.entity.lake_columns if c.origin]
 
     @property
     def _candidate(self) -> str:
@@ -900,21 +928,25 @@ class _Landing:
         )
 
     def _manifest(self, records: Mapping[str, int], counts: _Counts) -> Manifest:
-        known = self._plan.known_at
+        due = self._plan.due
         files = tuple(
             ManifestFile(
                 name=file.name, sha256=file.sha256, bytes=file.bytes, rows=records[file.name],
-                known_at=known.get(file.sha256),
+                known_at=due.known_at.get(file.name),
             )
-            for file in self._plan.files
+            for file in due.files
         )  # fmt: skip
+        repeats = tuple(
+            ManifestFile(name=file.name, sha256=file.sha256, bytes=file.bytes, rows=0)
+            for file in due.repeats
+        )
         through = self._job.retailer.inputs[self._source].complete_through
         through = through or self._job.found[self._source].complete_through
         if through is None and counts.last_day is not None:
             through = counts.last_day - timedelta(days=1)
         return Manifest(
             batch_id=self._batch_id, entity=self._job.entity.entity, source=self._source,
-            files=files, contract_sha256=self._job.entity.sha256,
+            files=files, repeats=repeats, contract_sha256=self._job.entity.sha256,
             mapping_sha256=self._plan.mapping_sha256, rows_read=sum(records.values()),
             rows_in=counts.rows_in, accepted=counts.accepted, duplicates=counts.duplicates,
             quarantined=counts.quarantined, suppressed=counts.suppressed,
@@ -1015,6 +1047,8 @@ class _Landing:
             "contract": self._job.entity.sha256,
             "mapping": self._plan.mapping_sha256,
         }
+        if self._plan.due.after:
+            said["after"] = self._plan.due.after
         return hashlib.sha256(dumps(said).encode()).hexdigest()[:32]
 
     def _scalar(self, sql: str, parameters: Mapping[str, Any] | None = None) -> int:

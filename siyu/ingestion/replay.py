@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from siyu.config import Settings
-from siyu.ingestion.connectors import CONNECTORS
+from siyu.ingestion.connectors import CONNECTORS, SourceFile
+from siyu.ingestion.deliveries import Deliveries
 from siyu.ingestion.landing import LandingReport, land_entity, utc
 from siyu.lake import Lake
 from siyu.paths import Paths
@@ -30,7 +31,7 @@ class Unreleased:
         batch_id: The batch.
         source: Its input.
         rows: How many were rejected.
-        gone: Its files that are not there any more.
+        gone: Its files that are not there any more, or were overwritten.
     """
 
     batch_id: str
@@ -78,12 +79,12 @@ def replay(
         LandingError: some inputs could not land; those that could did.
     """
     reports = land_entity(settings, retailer, entity, run_id, now)
-    held = [m for m in Lake(Paths.of(settings)).manifests(entity) if m.quarantined]
-    offered: dict[str, frozenset[str]] = {}
-    for name in {manifest.source for manifest in held} & set(retailer.inputs):
-        source = retailer.inputs[name]
-        found = CONNECTORS[source.connector](name, source, settings, utc(now))
-        offered[name] = frozenset(file.sha256 for file in found.files)
+    ledger = Lake(Paths.of(settings)).ledger(entity)
+    held = [manifest for manifest in ledger.active if manifest.quarantined]
+    deliveries = {
+        name: Deliveries(ledger, name, _offered(settings, retailer, name, now))
+        for name in {manifest.source for manifest in held}
+    }
     return Replay(
         tuple(reports),
         tuple(
@@ -94,9 +95,19 @@ def replay(
                 tuple(
                     file.name
                     for file in manifest.files
-                    if file.sha256 not in offered.get(manifest.source, frozenset())
+                    if deliveries[manifest.source].carrier(manifest, file) is None
                 ),
             )
             for manifest in held
         ),
     )
+
+
+def _offered(
+    settings: Settings, retailer: Retailer, name: str, now: datetime
+) -> tuple[SourceFile, ...]:
+    """Files of an input; none when the retailer has it no more."""
+    if name not in retailer.inputs:
+        return ()
+    source = retailer.inputs[name]
+    return CONNECTORS[source.connector](name, source, settings, utc(now)).files

@@ -84,6 +84,9 @@ class Till(Fed):
             f"('{entry}', '7', 30, '{reason}', '2026-06-02 12:00', '{seen}')"
         )
 
+    def change(self, statement: str) -> None:
+        self._database.execute(statement)
+
     def empty(self) -> None:
         """The table forgets what was pulled."""
         self._database.execute(f"DELETE FROM {self.schema}.ledger")
@@ -222,6 +225,42 @@ def test_the_check_of_a_retailer_reads_what_was_pulled(till: Till) -> None:
         assert entity.rows == 1
 
 
+def newest_change(shop: Shop) -> int:
+    (row,) = shop.query(
+        "SELECT arg_max(change, (_known_at, _loaded_at, _file, _row)) FROM lake.points WHERE entry_id = 'p1'"
+    )
+    return int(row[0])
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_row_of_a_snapshot_that_goes_back_or_comes_back_holds_again(
+    till: Till, at_once: bool
+) -> None:
+    pull = {"mode": "snapshot", "key": ["id"]}
+    till.input("ledger", f"{till.schema}.ledger", format="parquet", pull=pull)
+    till.shop.mapping(
+        "points", POINTS.replace("change,", "CASE WHEN _deleted THEN 0 ELSE change END AS change,")
+    )
+    till.add("p2", "2026-06-09 10:00+00")
+    till.add("p1", "2026-06-09 10:00+00")
+    table = f"{till.schema}.ledger"
+    steps = (
+        ("SELECT 1", 30),
+        (f"UPDATE {table} SET change = 12 WHERE id = 'p1'", 12),
+        (f"UPDATE {table} SET change = 30 WHERE id = 'p1'", 30),
+        (f"UPDATE {table} SET change = 12 WHERE id = 'p1'", 12),
+        (f"DELETE FROM {table} WHERE id = 'p1'", 0),
+        (f"INSERT INTO {table} SELECT 'p1', member, 12, reason, happened, seen FROM {table}", 12),
+    )
+    for hour, (statement, change) in enumerate(steps):
+        till.change(statement)
+        till.pull(NOW + hour * HOUR)
+        if not at_once or statement == steps[-1][0]:
+            assert till.land(NOW + hour * HOUR).outcome == "landed"
+            assert newest_change(till.shop) == change
+    assert till.land(NOW + DAY).outcome == "unchanged"
+
+
 # --- APIs -------------------------------------------------------------------------------------
 
 
@@ -331,3 +370,20 @@ def test_objects_land_under_their_keys_and_a_replaced_one_lands_again(
     manifest = shop.landed("points", NOW + HOUR)
     assert outcomes(manifest) == {"rows_in": 1, "accepted": 1}
     assert [file.name for file in manifest.files] == [f"20260610T050000000000Z-000001/{key}"]
+
+
+def test_an_object_that_is_as_it_was_before_holds_again(shop: Shop, storage: Storage) -> None:
+    connection = {
+        "type": "objects", "bucket": BUCKET, "endpoint": storage.endpoint, "scheme": "http",
+        "timeout_seconds": 5, "access_key": "key", "secret_key": "secret",
+    }  # fmt: skip
+    fed = Fed(shop, connection)
+    fed.input("ledger", "points.csv", format="csv")
+    shop.mapping("points", POINTS)
+    for hour, change in enumerate((10, 12, 10)):
+        text = ledger_csv(f"p1,7,{change},purchase,2026-06-01 08:00:00")
+        storage.put("points.csv", text.encode())
+        fed.pull(NOW + hour * HOUR)
+        shop.landed("points", NOW + hour * HOUR)
+        assert newest_change(shop) == change
+        assert shop.land("points", NOW + hour * HOUR)[0].outcome == "unchanged"
