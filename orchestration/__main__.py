@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--full",
         action="store_true",
-        help="of a refresh: make every table again, also where nothing has changed",
+        help="of a refresh: make every table again from all of the lake, whatever it holds",
     )
     said = parser.parse_args(arguments)
     gc.set_threshold(*_COLLECT_AFTER)

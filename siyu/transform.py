@@ -111,6 +111,7 @@ def dbt_vars(
     as_of: date,
     feature_dates: Sequence[date] = (),
     run_id: str = "none",
+    anew: bool = False,
 ) -> dict[str, Any]:
     """The variables that dbt's models read.
 
@@ -119,6 +120,7 @@ def dbt_vars(
         as_of: Local day to work as of.
         feature_dates: Local days to build features for.
         run_id: The run, for the record.
+        anew: Whether tables that are kept batch by batch are built whole, from all of the lake.
 
     Returns:
         Plain JSON values, by the names that ``dbt_project.yml`` lists.
@@ -139,6 +141,7 @@ def dbt_vars(
         "models": {name: task.model_dump(mode="json") for name, task in retailer.models.items()},
         "gates": dict(retailer.gates),
         "run_id": run_id,
+        "anew": anew,
         "code": _code(retailer),
     }
 

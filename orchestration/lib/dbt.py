@@ -269,7 +269,13 @@ def run_layer(
             layer,
             tests,
         ),
-        dbt_vars(workspace.retailer, as_of, days, run_id=context.run.run_id),
+        dbt_vars(
+            workspace.retailer,
+            as_of,
+            days,
+            run_id=context.run.run_id,
+            anew=standing.made_anew(context.run.tags),
+        ),
     )
     nodes = {node.unique_id: node for node in run.results}
     rows = _row_counts(workspace, chosen)

@@ -45,6 +45,11 @@ def may_stand(tags: Mapping[str, str]) -> bool:
     return STANDS.items() <= tags.items()
 
 
+def made_anew(tags: Mapping[str, str]) -> bool:
+    """Whether a run makes every table from nothing but the lake, whatever it holds."""
+    return MADE_ANEW.items() <= tags.items()
+
+
 def basis(workspace: Workspace, reads: Iterable[str], **besides: Any) -> str:
     """What a table follows from, in short.
 

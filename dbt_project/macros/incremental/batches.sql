@@ -87,9 +87,9 @@
   'since': ..., 'changes': [...]}: ids of batches, the entities they are of, when the first of them
   landed (UTC; none without batches), and ids of changes of the identity map.
   Asked once for a model; its hooks and its SQL get the same answer, whatever they write. It starts
-  over when it was never built, when other code built it, when a batch that it holds is no longer in
-  force or was changed, and when an identifier began or ceased to stand for nobody, as weaker
-  identifiers of the same rows count then.
+  over when somebody asks for it (`var('anew')`), when it was never built, when other code built it, when a
+  batch that it holds is no longer in force or was changed, and when an identifier began or ceased to
+  stand for nobody, as weaker identifiers of the same rows count then.
 -#}
 {% macro intake() -%}
     {%- if 'intake' not in model -%}{%- do model.update({'intake': find_intake()}) -%}{%- endif -%}
@@ -141,7 +141,8 @@
         {%- if loaded_at -%}{%- do landed.append(loaded_at) -%}{%- endif -%}
     {%- endfor -%}
     {%- set why = none -%}
-    {%- if not said.built -%}{%- set why = 'never built' -%}
+    {%- if var('anew') -%}{%- set why = 'asked for' -%}
+    {%- elif not said.built -%}{%- set why = 'never built' -%}
     {%- elif said.built != [var('code')] -%}{%- set why = 'built by other code' -%}
     {%- elif said.gone -%}{%- set why = 'a batch is no longer in force, or not as it was' -%}
     {%- elif said.flip -%}{%- set why = 'an identifier began or ceased to stand for nobody' -%}

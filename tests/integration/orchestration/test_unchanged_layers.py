@@ -73,6 +73,7 @@ class Shop:
         day: What a run works as of.
         broken: Whether the layer's test fails.
         built: The tables that dbt was asked for, call by call.
+        anew: Whether it was to build whole what is kept batch by batch, call by call.
     """
 
     folder: Path
@@ -80,6 +81,7 @@ class Shop:
     day: date = DAY
     broken: bool = False
     built: list[list[str]] = field(default_factory=list)
+    anew: list[bool] = field(default_factory=list)
 
     @property
     def settings(self) -> Settings:
@@ -136,11 +138,12 @@ class Shop:
         passed = GateResult(GATE, "judged", "ERROR", "passed", "")
         self.ledger.record(table, version, GATE, [passed], run_id)
 
-    def dbt(self, settings: Settings, args: list[str], *_: Any) -> DbtRun:
+    def dbt(self, settings: Settings, args: list[str], variables: dict[str, Any]) -> DbtRun:
         """Stands in for dbt: makes the tables, and says how their test went."""
         whole = "tag:marts" in args
         names = ["report", "list"] if whole else [n for n in ("report", "list") if n in args]
         self.built.append(names)
+        self.anew.append(variables["anew"])
         with Warehouse.of(settings).connect(read_only=False) as connection:
             connection.execute("CREATE SCHEMA IF NOT EXISTS marts")
             for name in names:
@@ -314,6 +317,13 @@ def test_only_a_refresh_leaves_anything_standing(shop: Shop, tags: dict[str, str
     shop.run(tags=tags)
 
     assert len(shop.built) == 2
+
+
+def test_only_a_full_refresh_builds_whole_what_is_kept_batch_by_batch(shop: Shop) -> None:
+    for tags in (standing.STANDS, {}, standing.MADE_ANEW):
+        shop.run(tags=tags)
+
+    assert shop.anew == [False, False, True]
 
 
 def test_what_is_asked_for_by_name_is_built(shop: Shop) -> None:

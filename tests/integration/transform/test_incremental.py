@@ -6,14 +6,10 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from deltalake import DeltaTable
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from shifting_shop import ENTITIES, JUNK, content, increments, land, rows
 from tiny_lake import Row, Shop, at, line, order, shop
-
-from siyu.lake import Lake
-from siyu.warehouse import Warehouse
 
 
 def fresh(folder: str, name: str) -> Shop:
@@ -47,58 +43,6 @@ def test_any_increments_in_any_order_with_replays_give_what_one_full_load_gives(
             land(piecewise, part, known)
             piecewise.refresh(JUNK)
         assert_same(piecewise, whole)
-
-
-def test_a_retracted_batch_leaves_nothing_behind(tmp_path: Path) -> None:
-    random = Random(3)
-    made = shop(tmp_path, ENTITIES)
-    known: dict[str, list[Row]] = {}
-    for part in increments(rows(random), 2, random):
-        land(made, part, known)
-    made.refresh(JUNK)
-    made.retract("order_lines", "order_lines-1")
-    made.retract("members", "members-0")
-    made.refresh(JUNK)
-
-    taken_in = content(made)
-    made.refresh(JUNK, full=True)
-
-    assert taken_in == content(made)
-
-
-def test_rows_deleted_inside_a_batch_leave_nothing_behind_and_compaction_starts_nothing_over(
-    tmp_path: Path,
-) -> None:
-    made = shop(tmp_path, ("members", "orders", "interactions", "points"))
-    made.land("members", [_member("crm:1"), _member("crm:2")])
-    made.land("orders", [order(f"o{n}", DAY, 5.0, member_id=f"crm:{n}") for n in (1, 2)])
-    made.land("interactions", [_event(f"e{n}", member_id=f"crm:{n}") for n in (1, 2)])
-    made.land("points", [_points(f"t{n}", f"crm:{n}") for n in (1, 2)])
-    made.refresh()
-
-    for entity in ("members", "orders", "interactions", "points"):
-        DeltaTable(Lake(made.paths).folder(entity)).delete("member_id = 'crm:1'")
-    made.refresh()
-
-    held = made.rows("SELECT DISTINCT identifier FROM unified.customer_identifier")
-    assert held == [{"identifier": "crm:2"}]
-    for table in ("fct_order", "fct_interaction", "fct_point_entry", "dim_customer"):
-        assert made.one(f"SELECT count(*) FROM unified.{table}") == 1, table
-
-    _mark(made)
-    made.land("points", [_points("t3", "crm:2")])
-    for entity in ("orders", "points"):
-        DeltaTable(Lake(made.paths).folder(entity)).optimize.compact()
-    made.refresh()
-
-    marked = made.rows("SELECT entry_id FROM unified.fct_point_entry WHERE reason = 'marked'")
-    assert marked == [{"entry_id": "t2"}]
-
-
-def _mark(made: Shop) -> None:
-    """Change what is held of points, to see later which rows were made anew."""
-    with Warehouse.of(made.settings).connect(read_only=False) as connection:
-        connection.execute("UPDATE unified.fct_point_entry SET reason = 'marked'")
 
 
 def test_customers_who_turn_out_to_be_one_take_their_earlier_rows_along(tmp_path: Path) -> None:

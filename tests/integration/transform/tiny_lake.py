@@ -131,17 +131,18 @@ class Shop:
         given = variables or self.variables()
         return run_dbt(self.settings, ["build", "--select", *chosen], given)
 
-    def refresh(self, junk: Sequence[str] = (), full: bool = False) -> None:
+    def refresh(self, junk: Sequence[str] = (), **variables: Any) -> None:
         """Take in what has landed, from staging to unified, without tests."""
-        how = ["--full-refresh"] if full else []
         self.register()
-        self._run("staging", how)
+        self.make("tag:staging", **variables)
         self.identify(junk)
         self.register()
-        self._run("unified", how)
+        self.make("tag:unified", **variables)
 
-    def _run(self, layer: str, how: Sequence[str]) -> None:
-        run = run_dbt(self.settings, ["run", "--select", f"tag:{layer}", *how], self.variables())
+    def make(self, *models: str, **variables: Any) -> None:
+        """Run the models chosen, without tests, on the lake as it is registered."""
+        given = self.variables() | variables
+        run = run_dbt(self.settings, ["run", "--select", *models], given)
         assert run.success, [r.message for r in run.results if r.status == "error"]
 
     def retract(self, entity: str, batch: str) -> None:
