@@ -237,7 +237,8 @@ class Ledger:
     Attributes:
         manifests: Of every commit that bears one.
         rewritten: Version of the table at which rows that a batch had landed were last deleted or
-            changed where they are, as an erasure does; absent for a batch that is as it landed.
+            changed where they are, as an erasure and a migration do, or landed again; absent for a
+            batch that is as it first landed.
     """
 
     manifests: tuple[Manifest, ...]
@@ -681,14 +682,22 @@ def changed_in(table: DeltaTable) -> int:
 def _ledger(folder: Path, _newest: _LogEntry) -> Ledger:
     """The ledger as of a commit; a run asks for it hundreds of times, and seldom commits."""
     manifests: list[Manifest] = []
+    landed: set[str] = set()
     rewritten: dict[str, int] = {}
     for entry in reversed(DeltaTable(str(folder)).history()):
-        if said := entry.get(MANIFEST):
-            manifests.append(Manifest.model_validate_json(said))
-            rewritten.pop(manifests[-1].batch_id, None)
-        elif entry["operation"] not in _UPKEEP:
+        said = entry.get(MANIFEST)
+        if said is None and entry["operation"] in _UPKEEP:
+            continue
+        manifest = None if said is None else Manifest.model_validate_json(said)
+        if manifest is None or manifest.kind == "migration":
             # Which batches it touched the log does not say.
-            rewritten |= {manifest.batch_id: entry["version"] for manifest in manifests}
+            rewritten |= dict.fromkeys(landed, entry["version"])
+        elif manifest.batch_id in landed:
+            # Taken out, and landed again under the id that follows from its files.
+            rewritten[manifest.batch_id] = entry["version"]
+        if manifest is not None:
+            landed.add(manifest.batch_id)
+            manifests.append(manifest)
     return Ledger(tuple(manifests), rewritten)
 
 

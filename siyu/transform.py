@@ -517,8 +517,8 @@ _LAKE_TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str, str]]]] = {
             "rewritten": (
                 "BIGINT",
                 "Version of the lake's table at which rows were last deleted or changed where they "
-                "are; 0 when all are as they landed",
-                "行最近被原位删除或修改时的表版本；未改动为0",
+                "are, or landed again; 0 when all are as they first landed",
+                "行最近被原位删除、修改或重新入湖时的表版本；未改动为0",
             ),
         },
     ),

@@ -104,8 +104,8 @@ OPS_TEXTS: Mapping[str, TableText] = {
             "run_id": ("Run that landed it", "运行编号"),
             "rewritten": (
                 "Version of the lake's table at which rows were last deleted or changed where they "
-                "are; 0 when all are as they landed",
-                "行最近被原位删除或修改时的表版本；未改动为0",
+                "are, or landed again; 0 when all are as they first landed",
+                "行最近被原位删除、修改或重新入湖时的表版本；未改动为0",
             ),
         },
     ),

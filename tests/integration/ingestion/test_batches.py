@@ -91,8 +91,11 @@ def test_a_retracted_batch_is_gone_and_stays_out_until_restored(points_shop: Sho
     assert report.outcome == "unchanged"
     assert "a.csv stays out" in report.warnings[0]
     restore_batch(points_shop.settings, batch, NOW)
+    assert points_shop.query("SELECT batch_id FROM lake.batch") == []
     assert points_shop.landed("points").batch_id == batch
     assert len(points_shop.rows("points")) == 1
+    # Under its old id it is another batch for whoever took in the first.
+    assert points_shop.query("SELECT batch_id FROM lake.batch WHERE rewritten > 0") == [(batch,)]
 
 
 def test_a_retracted_file_lands_when_it_changed(points_shop: Shop) -> None:

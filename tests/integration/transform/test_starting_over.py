@@ -8,8 +8,10 @@ from random import Random
 import pytest
 from deltalake import DeltaTable
 from shifting_shop import ENTITIES, JUNK, content, increments, land, rows
-from tiny_lake import Row, Shop, at, order, shop
+from tiny_lake import LOADED, Row, Shop, at, order, shop
 
+from siyu.contracts import contract
+from siyu.ingestion.migration import migrate
 from siyu.lake import Lake
 from siyu.warehouse import Warehouse
 
@@ -66,6 +68,23 @@ def points(tmp_path: Path) -> Shop:
     made.land("points", [_entry("t1")])
     take_in(made)
     return made
+
+
+def test_a_migration_of_the_contract_reaches_rows_that_were_taken_in(
+    points: Shop, tmp_path: Path
+) -> None:
+    (tmp_path / "points_v1_to_v2.sql").write_text(
+        "SELECT * REPLACE (CAST(change * 10 AS BIGINT) AS change) FROM previous"
+    )
+    newer = contract("points").model_copy(update={"contract_version": 2})
+    assert migrate(Lake(points.paths), newer, "run", LOADED, tmp_path) is not None
+    take_in(points)
+
+    taken_in = entries(points)
+    take_in(points, anew=True)
+
+    assert [row["change"] for row in taken_in] == [10]
+    assert taken_in == entries(points)
 
 
 def test_compaction_starts_nothing_over(points: Shop) -> None:
