@@ -6,7 +6,7 @@
   a watermark: what matters is which batches are in force, in whatever order they landed. Beside an id
   stands when rows of the batch were last changed where they are (0: never), as the erasure of a person
   does: a batch that was changed since is another one. A row without a batch says that the model was
-  built, and by which code.
+  built whole, and by which code; one that was built from tables that were behind the lake has none.
 
   A model names the entities that it reads in `meta: {reads: [...]}`, and the column that holds the
   identifier which ties its rows to customers in `meta: {identifier: ...}`. All this is DuckDB's; on
@@ -73,6 +73,40 @@
         {%- endfor %}
 {%- endmacro %}
 
+{#-
+  The condition that every incremental model above was built by this code and holds of the lake what is
+  in force now, no more and no less. A model that was built above any other may hold rows that it cannot
+  know of: a whole build reads all of the lake, and staging's views hide versions that a stale
+  superseded_row calls superseded.
+-#}
+{% macro is_level_with_lake() -%}
+    {%- for above in incremental_ancestors() %}
+    {%- set shared = entities_read(above) | select('in', entities_read(model)) | list %}
+    exists (
+        select 1 from applied.taken_in as held
+        where held.model = '{{ above.name }}' and held.batch_id is null and held.code = '{{ var("code") }}'
+    )
+    and not exists (
+        select 1 from applied.taken_in as held
+        where
+            held.model = '{{ above.name }}'
+            and held.batch_id not like 'identity:%'
+            and (held.batch_id, held.rewritten) not in (select batch_id, rewritten from {{ source('lake', 'batch') }})
+    )
+    and not exists (
+        select 1 from {{ source('lake', 'batch') }} as batch
+        where
+            batch.entity in {{ text_list(shared) }}
+            and (batch.batch_id, batch.rewritten) not in (
+                select held.batch_id, held.rewritten from applied.taken_in as held
+                where held.model = '{{ above.name }}' and held.batch_id is not null
+            )
+    )
+    and
+    {%- endfor %}
+    1 = 1
+{%- endmacro %}
+
 {#- A query of the changes of the identity map; ids in the form in which applied.taken_in keeps them. -#}
 {% macro identity_changes() -%}
     select
@@ -87,9 +121,10 @@
   'since': ..., 'changes': [...]}: ids of batches, the entities they are of, when the first of them
   landed (UTC; none without batches), and ids of changes of the identity map.
   Asked once for a model; its hooks and its SQL get the same answer, whatever they write. It starts
-  over when somebody asks for it (`var('anew')`), when it was never built, when other code built it, when a
-  batch that it holds is no longer in force or was changed, and when an identifier began or ceased to
-  stand for nobody, as weaker identifiers of the same rows count then.
+  over when somebody asks for it (`var('anew')`), when it was never built or from tables that were behind
+  the lake, when other code built it, when a batch that it holds is no longer in force or was changed,
+  and when an identifier began or ceased to stand for nobody, as weaker identifiers of the same rows
+  count then.
 -#}
 {% macro intake() -%}
     {%- if 'intake' not in model -%}{%- do model.update({'intake': find_intake()}) -%}{%- endif -%}
@@ -142,7 +177,7 @@
     {%- endfor -%}
     {%- set why = none -%}
     {%- if var('anew') -%}{%- set why = 'asked for' -%}
-    {%- elif not said.built -%}{%- set why = 'never built' -%}
+    {%- elif not said.built -%}{%- set why = 'never built, or from tables that were behind the lake' -%}
     {%- elif said.built != [var('code')] -%}{%- set why = 'built by other code' -%}
     {%- elif said.gone -%}{%- set why = 'a batch is no longer in force, or not as it was' -%}
     {%- elif said.flip -%}{%- set why = 'an identifier began or ceased to stand for nobody' -%}
@@ -220,6 +255,8 @@
         {%- endif %}
         union all
         select null, 0
+        where
+            {{ is_level_with_lake() | indent(12) }}
     ) as taken_in
     {%- endif -%}
 {%- endmacro %}

@@ -111,6 +111,33 @@ def test_what_somebody_spoilt_is_right_again_when_all_is_made_anew(tmp_path: Pat
     assert made.one("SELECT net_amount FROM unified.fct_order") == 5
 
 
+def test_a_batch_that_staging_had_not_seen_when_other_code_built_a_fact_is_in_it_once(
+    points: Shop,
+) -> None:
+    points.land("points", [_entry("t2")])
+    points.register()
+    points.make(FACT, code="other")
+
+    take_in(points, code="other")
+
+    assert [row["entry_id"] for row in entries(points)] == ["t1", "t2"]
+
+
+def test_what_a_retracted_batch_replaced_is_back_though_the_fact_was_built_before_staging(
+    points: Shop,
+) -> None:
+    points.land("points", [_entry("t1", change=7, _known_at=at(LATER))], superseding=1)
+    take_in(points)
+    assert [row["change"] for row in entries(points)] == [7]
+    points.retract("points", "points-1")
+    points.register()
+    points.make(FACT)
+
+    take_in(points)
+
+    assert [row["change"] for row in entries(points)] == [1]
+
+
 def take_in(made: Shop, **variables: object) -> None:
     """What has landed, up to the one fact."""
     made.register()
