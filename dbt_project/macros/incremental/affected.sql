@@ -87,17 +87,44 @@
     {%- endif -%}
 {%- endmacro %}
 
+{#- Names of the models whose rows follow the identifier that ties them to a customer. -#}
+{% macro followers() -%}
+    {%- set found = [] -%}
+    {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.config.meta -%}
+        {%- if node.config.meta.get('identifier') -%}{%- do found.append(node.name) -%}{%- endif -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{%- endmacro %}
+
 {#-
   Before the identity map is replaced: note which identifiers change hands. New ones are not noted:
   only new batches can hold them. When there is no table to compare with, everything starts over.
+  Changes that every table has applied are forgotten; an id that any of them holds is not given again.
 -#}
 {% macro note_identity_change() -%}
     {%- if execute and target.type == 'duckdb' -%}
     {%- set before = load_relation(this) -%}
     {{ create_applied() }}
+    delete from applied.identity_change
+    where ('identity:' || cast(change_id as string)) in (
+        select batch_id from applied.taken_in
+        where model in {{ text_list(followers()) }} and batch_id like 'identity:%'
+        group by batch_id
+        having
+            count(*) = (
+                select count(distinct model) from applied.taken_in
+                where model in {{ text_list(followers()) }}
+            )
+    );
     insert into applied.identity_change
     with number as (
-        select coalesce(max(change_id), 0) + 1 as change_id from applied.identity_change
+        select coalesce(max(change_id), 0) + 1 as change_id
+        from (
+            select change_id from applied.identity_change
+            union all
+            select cast(replace(batch_id, 'identity:', '') as bigint) from applied.taken_in
+            where batch_id like 'identity:%'
+        ) as given
     )
     {%- if before is none %}
     select number.change_id, cast(null as string), true from number

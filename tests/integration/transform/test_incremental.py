@@ -64,6 +64,8 @@ def test_customers_who_turn_out_to_be_one_take_their_earlier_rows_along(tmp_path
     made.refresh()
 
     assert {len(_customers(made, table)) for table in FACTS} == {1}
+    # What every fact had applied before is not kept.
+    assert made.one("SELECT count(DISTINCT change_id) FROM applied.identity_change") == 1
     assert made.one(
         "SELECT count(*) FROM unified.fct_point_entry AS p "
         "JOIN unified.customer_identifier AS i ON p.member_id = i.identifier "
