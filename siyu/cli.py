@@ -201,15 +201,23 @@ def batch_list(entity: Annotated[str, typer.Argument(help="entity, such as order
 
 
 @batch_app.command("retract")
-def batch_retract(batch_id: Annotated[str, typer.Argument(help="batch to take out")]) -> None:
+def batch_retract(
+    batch_id: Annotated[str, typer.Argument(help="batch to take out")],
+    force: Annotated[
+        bool, typer.Option("--force", help="even where rows that later batches dropped are lost")
+    ] = False,
+) -> None:
     """Take a bad batch out of the lake; then run the refresh job."""
     from siyu.ingestion import BatchError, retract_batch
+    from siyu.warehouse import WarehouseBusy
 
     settings = _settings()
     try:
-        retract_batch(settings, batch_id, datetime.now(UTC))
-    except BatchError as error:
+        done = retract_batch(settings, batch_id, datetime.now(UTC), force=force)
+    except (BatchError, RetailerError, WarehouseBusy) as error:
         raise _stop(str(error)) from None
+    for leaning in done.replaces:
+        _plain(f"taken out too, to land again as it had dropped repeats: {leaning}")
     _out.print(f"retracted {batch_id}; now run the refresh job", highlight=False)
 
 
@@ -217,11 +225,12 @@ def batch_retract(batch_id: Annotated[str, typer.Argument(help="batch to take ou
 def batch_restore(batch_id: Annotated[str, typer.Argument(help="batch retracted before")]) -> None:
     """Let the files of a retracted batch land again; then run the refresh job."""
     from siyu.ingestion import BatchError, restore_batch
+    from siyu.warehouse import WarehouseBusy
 
     settings = _settings()
     try:
         restore_batch(settings, batch_id, datetime.now(UTC))
-    except BatchError as error:
+    except (BatchError, WarehouseBusy) as error:
         raise _stop(str(error)) from None
     _out.print(f"restored {batch_id}; now run the refresh job", highlight=False)
 

@@ -55,7 +55,8 @@ class Deliveries:
     """
 
     def __init__(self, ledger: Ledger, source: str, offered: Sequence[SourceFile]) -> None:
-        self._landings = [m for m in ledger.manifests if m.kind == "landing" and m.source == source]
+        self._manifests = [m for m in ledger.manifests if m.source == source]
+        self._landings = [m for m in self._manifests if m.kind == "landing"]
         self.active = tuple(m for m in ledger.active if m.source == source)
         withheld = {sha256 for name, sha256 in ledger.withheld if name == source}
         self.withheld = tuple(file for file in offered if file.sha256 in withheld)
@@ -67,7 +68,7 @@ class Deliveries:
     def state(self, file: SourceFile) -> State:
         """What a file is beside the batches in force."""
         landed = self._by_bytes.get(file.sha256)
-        if not landed:
+        if not landed or (file.name, file.sha256) in self._let_in_again:
             return "due"
         named = self._by_name.get(file.name, [])
         if named and named[-1][1] == file.sha256:
@@ -153,8 +154,12 @@ class Deliveries:
 
         One that was let in again after it had been taken out was known before.
         """
-        if file.sha256 not in self._by_bytes and (earlier := self._taken_out.get(file.sha256)):
-            place, known = next((e for e in earlier if e[1].name == file.name), earlier[0])
+        earlier = self._let_in_again.get((file.name, file.sha256))
+        if earlier is None and file.sha256 not in self._by_bytes:
+            again = self._let_in_again.items()
+            earlier = next((said for (_, sha256), said in again if sha256 == file.sha256), None)
+        if earlier is not None:
+            place, known = earlier
             if not any(p > place for p, _ in self._by_name.get(file.name, [])):
                 return known.known_at
         return now if self.active else None
@@ -191,12 +196,18 @@ class Deliveries:
         return found
 
     @cached_property
-    def _taken_out(self) -> dict[str, list[tuple[int, ManifestFile]]]:
-        """By hash: places of all batches that read these bytes, newest first, and the file."""
-        found: dict[str, list[tuple[int, ManifestFile]]] = {}
-        for place, batch in reversed(list(enumerate(self._landings))):
-            for file in batch.files:
-                found.setdefault(file.sha256, []).append((place, file))
+    def _let_in_again(self) -> dict[tuple[str, str], tuple[int, ManifestFile]]:
+        """By name and hash: files of batches that were taken out to land again and have not yet."""
+        found: dict[tuple[str, str], tuple[int, ManifestFile]] = {}
+        batches = {manifest.batch_id: manifest for manifest in self._landings}
+        for manifest in self._manifests:
+            if manifest.kind == "landing":
+                for file in manifest.files:
+                    found.pop((file.name, file.sha256), None)
+                continue
+            for batch_id in (*manifest.replaces, *manifest.restores):
+                for file in batches[batch_id].files:
+                    found[file.name, file.sha256] = (self._place[batch_id], file)
         return found
 
     @cached_property

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+from filelock import FileLock
 from made_up_shop import MEMBERS, NOW, POINTS, Shop, crm_csv, ledger_csv, make_shop, outcomes
 
-from siyu.ingestion import BatchError, landing, restore_batch, retract_batch
+from siyu.ingestion import BatchError, landing, restore_batch, retract_batch, retraction
 from siyu.lake import Lake
+from siyu.warehouse import WarehouseBusy
 
 GOOD = "p1,7,30,purchase,2026-06-01"
 BAD = "p2,7,30,gift,2026-06-01"
@@ -124,10 +127,60 @@ def test_a_retraction_loses_no_row_that_another_file_brings(points_shop: Shop) -
     assert points_shop.rows("points", "entry_id, _file") == [("p1", "b.csv"), ("p9", "b.csv")]
 
 
+def spared(shop: Shop) -> tuple[str, str, Path]:
+    """Two batches, of which the second dropped a row of the first, and its file."""
+    shop.write("ledger/a.csv", ledger_csv(GOOD))
+    first = shop.landed("points").batch_id
+    file = shop.write("ledger/b.csv", ledger_csv(GOOD, "p9,7,1,adjust,2026-06-01"))
+    return first, shop.landed("points", NOW + timedelta(hours=1)).batch_id, file
+
+
+def test_a_retraction_that_would_lose_rows_is_refused(points_shop: Shop) -> None:
+    first, second, file = spared(points_shop)
+    file.unlink()
+    with pytest.raises(BatchError, match=rf"{second} \(1 rows dropped; gone: b\.csv\).* --force"):
+        retract_batch(points_shop.settings, first, NOW)
+    assert len(points_shop.rows("points")) == 2
+    assert retract_batch(points_shop.settings, first, NOW, force=True).replaces == ()
+    assert points_shop.rows("points", "entry_id") == [("p9",)]
+
+
+def test_a_retraction_of_an_input_that_is_gone_is_refused_too(points_shop: Shop) -> None:
+    first, second, _ = spared(points_shop)
+    points_shop.said["inputs"] = {}
+    points_shop.input("other", format="csv", location="other.csv")
+    with pytest.raises(BatchError, match=second):
+        retract_batch(points_shop.settings, first, NOW)
+
+
 def test_retracting_a_batch_without_rows_is_remembered_too(points_shop: Shop) -> None:
     points_shop.write("ledger/a.csv", ledger_csv(BAD))
     retract_batch(points_shop.settings, points_shop.landed("points").batch_id, NOW)
     assert points_shop.lake.manifests("points") == []
+
+
+def test_nothing_is_retracted_or_restored_while_a_run_writes(points_shop: Shop) -> None:
+    points_shop.write("ledger/a.csv", ledger_csv(GOOD))
+    batch = points_shop.landed("points").batch_id
+    with FileLock(points_shop.paths.lock):
+        with pytest.raises(WarehouseBusy):
+            retract_batch(points_shop.settings, batch, NOW)
+        with pytest.raises(WarehouseBusy):
+            restore_batch(points_shop.settings, batch, NOW)
+    assert len(points_shop.rows("points")) == 1
+
+
+def test_a_retraction_that_cannot_be_committed_says_so(
+    points_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise DeltaError("a concurrent commit came before")
+
+    points_shop.write("ledger/a.csv", ledger_csv(GOOD))
+    batch = points_shop.landed("points").batch_id
+    monkeypatch.setattr(retraction, "commit", fails)
+    with pytest.raises(BatchError, match="nothing was committed: a concurrent commit"):
+        retract_batch(points_shop.settings, batch, NOW)
 
 
 def test_an_unknown_batch_is_refused(points_shop: Shop) -> None:

@@ -103,3 +103,31 @@ def test_callbacks_come_from_wecom_only(shop: Shop, connection: str) -> None:
     refused = _siyu("callbacks", connection)
     assert refused.exit_code == 2
     assert f"{connection} is no connection of type wecom" in _one_line(refused.output)
+
+
+def test_a_retraction_says_what_else_it_takes_out_or_why_it_refuses(
+    shop: Shop, tmp_path: Path
+) -> None:
+    settings = Settings.from_env()
+    file = tmp_path / "roster" / "more.csv"
+    file.write_text((tmp_path / "roster" / "monday.csv").read_text("utf-8") + "s9,\n", "utf-8")
+    land_entity(settings, load_retailer(settings), "staff", "run", datetime.now(UTC))
+    first, second = (batch.batch_id for batch in Lake(shop.paths).manifests("staff"))
+    content = file.read_bytes()
+    file.unlink()
+    refused = _siyu("batch", "retract", first)
+    assert refused.exit_code == 2
+    assert f"{second} (2 rows dropped; gone: more.csv)" in _one_line(refused.output)
+    file.write_bytes(content)
+    done = _siyu("batch", "retract", first)
+    assert done.exit_code == 0, done.output
+    assert f"to land again as it had dropped repeats: {second}" in _one_line(done.output)
+
+
+@pytest.mark.parametrize("command", ["retract", "restore"])
+def test_a_batch_is_taken_out_or_let_in_only_when_no_run_writes(shop: Shop, command: str) -> None:
+    (batch,) = Lake(shop.paths).manifests("staff")
+    with FileLock(shop.paths.lock):
+        refused = _siyu("batch", command, batch.batch_id)
+    assert refused.exit_code == 2
+    assert "another run of corner_shop is writing" in _one_line(refused.output)

@@ -110,3 +110,13 @@ def test_what_was_retracted_is_not_due_under_any_name() -> None:
     said = Deliveries(Ledger(tuple(batches)), "shops", offered("a=x", "c=y"))
     assert [file.name for file in said.withheld] == ["c"]
     assert read(said.due((), NOW, once=False)) == []
+
+
+def test_a_delivery_that_was_taken_out_to_land_again_is_due_though_its_bytes_stand() -> None:
+    batches = [
+        batch(0, "a=x"), batch(1, "b=y", superseding=1), batch(2, "c=x", superseding=1),
+        taking_out(2, replaces=("2",)),
+    ]  # fmt: skip
+    said = due(batches, "b=y", "c=x")
+    assert (read(said), said.known_at) == (["c"], {"c": NOW + timedelta(days=2)})
+    assert read(due([*batches, batch(2, "c=x", superseding=1)], "b=y", "c=x")) == []
