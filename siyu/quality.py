@@ -8,6 +8,7 @@ and counting. What does not: deciding what is rejected (``siyu.ingestion``), or 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import duckdb
@@ -65,8 +66,14 @@ _BATCHES = pa.schema(
         "standing": pa.string(),
         "rows_in": pa.int64(),
         "loaded_at": pa.timestamp("us"),
+        "files": pa.list_(pa.string()),
     }
 )
+_KEYS = pa.schema({"id": pa.int64(), "key": pa.string()})
+RELEASED = pa.schema({"batch_id": pa.string(), "rows": pa.int64()})
+
+# An object that was replaced comes anew under its old name, after that of the pull that brought it.
+_PULL = "^[0-9]{8}T[0-9]{12}Z-[0-9]{6}/"
 # Lateness of this many days past is published; older days do not change.
 _DAYS = 400
 
@@ -74,33 +81,15 @@ _DAYS = 400
 def quarantine(paths: Paths, retailer: Retailer) -> pa.Table:
     """Rows in quarantine by day loaded, input, rule, column and what became of them.
 
-    ``status`` is ``open``; ``released`` when the row's batch landed anew, or a later batch of any
-    input brought its key and was accepted; ``retracted`` when somebody took the batch out. A row that
-    broke several rules counts under each. ``share`` is of ``rows_in``: the rows that came in on that
-    day from that input, batches that landed anew since aside unless the count is of such batches.
+    ``status`` is ``open``; ``released`` when the row's batch landed anew, or when what it held has come
+    in since (``released``); ``retracted`` when somebody took the batch out. A row that broke several
+    rules counts under each. ``share`` is of ``rows_in``: the rows that came in on that day from that
+    input, batches that landed anew since aside unless the count is of such batches.
     """
-    files = _quarantined_files(paths)
-    if not files:
-        return QUARANTINE.empty_table()
-    lake = Lake(paths)
     day = _local_day(retailer, "loaded_at")
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.register("landed", _landed(lake))
-        connection.register("opened", _with_keys(paths, connection.execute(_rejected(files))))
-        connection.execute(
-            "CREATE TABLE rejected AS SELECT opened.*, batch.standing, "
-            "batch.loaded_at, false AS mended "
-            "FROM opened JOIN landed AS batch USING (entity, batch_id)"
-        )
-        for entity in _keyed(connection):
-            connection.execute(
-                "UPDATE rejected SET mended = true WHERE entity = $entity AND EXISTS ("
-                f"SELECT 1 FROM (SELECT {key_text(entity)} AS key, _loaded_at "
-                f"FROM ({lake.query(entity)})) AS accepted "
-                "WHERE accepted.key = rejected.key AND accepted._loaded_at > rejected.loaded_at)",
-                {"entity": entity},
-            )
+    with _rejected(paths) as connection:
+        if connection is None:
+            return QUARANTINE.empty_table()
         found = connection.execute(
             "WITH counted AS (SELECT *, CASE WHEN standing = 'in force' AND mended THEN 'released' "
             "WHEN standing = 'in force' THEN 'open' WHEN standing = 'replaced' THEN 'released' "
@@ -115,6 +104,87 @@ def quarantine(paths: Paths, retailer: Retailer) -> pa.Table:
             "GROUP BY ALL ORDER BY ALL"
         ).to_arrow_table()
     return found.cast(QUARANTINE)
+
+
+def released(paths: Paths) -> pa.Table:
+    """How many of its rejected rows each batch in force holds no more, for those that let go of any.
+
+    A row is let go when a later batch of any input brought its key and it was accepted. One without
+    a key, as a record that cannot be read has none, is let go when a later batch in force of its
+    input brought a file of the same name: whatever is still wrong with it counts there.
+    """
+    with _rejected(paths) as connection:
+        if connection is None:
+            return RELEASED.empty_table()
+        found = connection.execute(
+            "SELECT batch_id, count(*) AS rows FROM rejected "
+            "WHERE standing = 'in force' AND mended GROUP BY ALL ORDER BY ALL"
+        ).to_arrow_table()
+    return found.cast(RELEASED)
+
+
+@contextmanager
+def _rejected(paths: Paths) -> Iterator[duckdb.DuckDBPyConnection | None]:
+    """A connection with every batch (``landed``) and rejected row (``rejected``); None without any.
+
+    Of a row ``mended`` says whether what it held has come in since.
+    """
+    files = _quarantined_files(paths)
+    if not files:
+        yield None
+        return
+    lake = Lake(paths)
+    listed = ", ".join(map(literal, files))
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("landed", _landed(lake))
+        connection.execute(
+            "CREATE TABLE rejected AS SELECT row_number() OVER () AS id, said.*, batch.standing, "
+            "batch.loaded_at, CAST(NULL AS VARCHAR) AS key, false AS mended FROM ("
+            "SELECT entity, source, batch_id, file, rules, sealed_key FROM (SELECT NULL::BLOB AS "
+            f"sealed_key WHERE false UNION ALL BY NAME SELECT * FROM read_parquet([{listed}], "
+            "hive_partitioning = true, hive_types_autocast = false, union_by_name = true))) AS said "
+            "JOIN landed AS batch USING (entity, batch_id)"
+        )
+        _mark_mended(connection, lake, Vault.of(paths))
+        yield connection
+
+
+def _mark_mended(connection: duckdb.DuckDBPyConnection, lake: Lake, vault: Vault) -> None:
+    """Note of every row in force whether what it held has come in since."""
+    # Only what landed before another batch of its entity can have come in since.
+    since = connection.execute(
+        "WITH newest AS (SELECT entity, max(loaded_at) AS at FROM landed "
+        "WHERE standing = 'in force' GROUP BY ALL) "
+        "SELECT id, batch_id, sealed_key FROM rejected JOIN newest USING (entity) "
+        "WHERE standing = 'in force' AND loaded_at < newest.at"
+    )
+    connection.register("opened", _opened(since.to_arrow_table(), vault))
+    connection.execute(
+        "UPDATE rejected SET key = opened.key FROM opened WHERE opened.id = rejected.id"
+    )
+    connection.execute(
+        "UPDATE rejected SET mended = true FROM (SELECT entity, source, "
+        f"regexp_replace(file, '{_PULL}', '') AS name, max(loaded_at) AS at "
+        "FROM (SELECT * EXCLUDE (files), unnest(files) AS file FROM landed) "
+        "WHERE standing = 'in force' GROUP BY ALL) AS again "
+        "WHERE rejected.standing = 'in force' AND rejected.key IS NULL "
+        "AND again.entity = rejected.entity AND again.source = rejected.source "
+        f"AND again.name = regexp_replace(rejected.file, '{_PULL}', '') "
+        "AND again.at > rejected.loaded_at"
+    )
+    for entity, first in connection.execute(
+        "SELECT entity, min(loaded_at) FROM rejected WHERE key IS NOT NULL GROUP BY ALL"
+    ).fetchall():
+        connection.execute(
+            "UPDATE rejected SET mended = true FROM (SELECT key, max(_loaded_at) AS at FROM ("
+            f"SELECT {key_text(entity)} AS key, _loaded_at FROM ({lake.query(entity)}) "
+            "WHERE _loaded_at > $first) WHERE key IN "
+            "(SELECT key FROM rejected WHERE entity = $entity) GROUP BY ALL) AS accepted "
+            "WHERE rejected.entity = $entity AND accepted.key = rejected.key "
+            "AND accepted.at > rejected.loaded_at",
+            {"entity": entity, "first": first},
+        )
 
 
 def lateness(paths: Paths, retailer: Retailer) -> pa.Table:
@@ -187,6 +257,7 @@ def _landed(lake: Lake) -> pa.Table:
                 "standing": standing,
                 "rows_in": manifest.rows_in,
                 "loaded_at": _plain(manifest.loaded_at),
+                "files": [file.name for file in manifest.files],
             }
             for entity in contracts()
             for manifest, standing in _standings(lake, entity)
@@ -206,19 +277,9 @@ def _standings(lake: Lake, entity: str) -> Iterator[tuple[Manifest, str]]:
         yield manifest, "in force" if name in active else gone
 
 
-def _rejected(files: list[str]) -> str:
-    listed = ", ".join(map(literal, files))
-    return (
-        "SELECT entity, source, batch_id, rules, sealed_key FROM (SELECT NULL::BLOB AS sealed_key "
-        f"WHERE false UNION ALL BY NAME SELECT * FROM read_parquet([{listed}], "
-        "hive_partitioning = true, hive_types_autocast = false, union_by_name = true))"
-    )
-
-
-def _with_keys(paths: Paths, rejected: duckdb.DuckDBPyConnection) -> pa.Table:
-    """Rejected rows with their keys in clear, for this process only; NULL where none is known."""
-    rows = rejected.to_arrow_table()
-    vault, opened = Vault.of(paths), dict[str, bytes | None]()
+def _opened(rows: pa.Table, vault: Vault) -> pa.Table:
+    """Keys of rejected rows in clear, for this process only; NULL where none is known."""
+    opened = dict[str, bytes | None]()
 
     def clear(batch_id: str, sealed: bytes | None) -> str | None:
         if batch_id not in opened:
@@ -231,21 +292,9 @@ def _with_keys(paths: Paths, rejected: duckdb.DuckDBPyConnection) -> pa.Table:
             return None
         return unseal(key, sealed, batch_id.encode()).decode()
 
-    pairs = zip(
-        rows.column("batch_id").to_pylist(), rows.column("sealed_key").to_pylist(), strict=True
-    )
-    keys = pa.array([clear(batch_id, sealed) for batch_id, sealed in pairs], pa.string())
-    return rows.drop_columns("sealed_key").append_column("key", keys)
-
-
-def _keyed(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Entities with open rows whose key is known."""
-    return [
-        row[0]
-        for row in connection.execute(
-            "SELECT DISTINCT entity FROM rejected WHERE key IS NOT NULL AND standing = 'in force'"
-        ).fetchall()
-    ]
+    ids, *sealed = (rows.column(name).to_pylist() for name in ("id", "batch_id", "sealed_key"))
+    keys = [clear(*pair) for pair in zip(*sealed, strict=True)]
+    return pa.table({"id": ids, "key": keys}, schema=_KEYS)
 
 
 def _quarantined_files(paths: Paths) -> list[str]:

@@ -11,6 +11,7 @@ what is sealed (``quarantine``).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,6 +21,7 @@ from siyu.ingestion.deliveries import Deliveries
 from siyu.ingestion.landing import LandingReport, land_entity, utc
 from siyu.lake import Lake
 from siyu.paths import Paths
+from siyu.quality import released
 from siyu.retailer import Retailer
 
 
@@ -30,7 +32,7 @@ class Unreleased:
     Attributes:
         batch_id: The batch.
         source: Its input.
-        rows: How many were rejected.
+        rows: How many it holds: rejected, and not let go since (``siyu.quality.released``).
         gone: Its files that are not there any more, or were overwritten.
     """
 
@@ -79,28 +81,29 @@ def replay(
         LandingError: some inputs could not land; those that could did.
     """
     reports = land_entity(settings, retailer, entity, run_id, now)
-    ledger = Lake(Paths.of(settings)).ledger(entity)
-    held = [manifest for manifest in ledger.active if manifest.quarantined]
+    return Replay(tuple(reports), tuple(_unreleased(settings, retailer, entity, now)))
+
+
+def _unreleased(
+    settings: Settings, retailer: Retailer, entity: str, now: datetime
+) -> Iterator[Unreleased]:
+    """Batches in force that hold rows, with what there is no more of their files."""
+    paths = Paths.of(settings)
+    let_go = dict(zip(*released(paths).to_pydict().values(), strict=True))
+    ledger = Lake(paths).ledger(entity)
+    held = [
+        (manifest, rows)
+        for manifest in ledger.active
+        if (rows := manifest.quarantined - let_go.get(manifest.batch_id, 0))
+    ]
     deliveries = {
         name: Deliveries(ledger, name, _offered(settings, retailer, name, now))
-        for name in {manifest.source for manifest in held}
+        for name in {manifest.source for manifest, _ in held}
     }
-    return Replay(
-        tuple(reports),
-        tuple(
-            Unreleased(
-                manifest.batch_id,
-                manifest.source,
-                manifest.quarantined,
-                tuple(
-                    file.name
-                    for file in manifest.files
-                    if deliveries[manifest.source].carrier(manifest, file) is None
-                ),
-            )
-            for manifest in held
-        ),
-    )
+    for manifest, rows in held:
+        carrier = deliveries[manifest.source].carrier
+        gone = tuple(file.name for file in manifest.files if carrier(manifest, file) is None)
+        yield Unreleased(manifest.batch_id, manifest.source, rows, gone)
 
 
 def _offered(

@@ -36,9 +36,10 @@ OPS_TEXTS: Mapping[str, TableText] = {
             "rule": _RULE,
             "column": _COLUMN,
             "status": (
-                "open; released, when their batch landed anew or a later batch brought their key; "
-                "or retracted with their batch",
-                "open 未解决；released 已放行（批次重新入湖或后续批次带来同一键）；retracted 随批次撤回",
+                "open; released, when their batch landed anew, a later batch brought their key or, "
+                "of records without one, their file came again; or retracted with their batch",
+                "open 未解决；released 已放行（批次重新入湖、后续批次带来同一键，或无键记录的同名文件再次送达）；"
+                "retracted 随批次撤回",
             ),
             "rows": ("Rows that broke the rule", "违反规则的行数"),
             "rows_in": (

@@ -25,6 +25,7 @@ from siyu.ingestion import LandingError, LandingReport, check_retailer, replay
 from siyu.ingestion.connectors import PULLERS, mall, wecom
 from siyu.ingestion.pull import Puller, PullError, pull_connection
 from siyu.ingestion.raw import RawFile, RawStore
+from siyu.quality import quarantine
 from siyu.retailer import read_retailer
 
 HOUR = timedelta(hours=1)
@@ -355,9 +356,10 @@ def test_objects_land_under_their_keys_and_a_replaced_one_lands_again(
     fed.input("ledger", "points/*.csv*", format="csv")
     shop.mapping("points", POINTS)
     key = "points/门店 [1].csv"
-    storage.put(key, ledger_csv("购1,7,30,purchase,2026-06-01 08:00:00").encode("gb18030"))
+    said = ledger_csv("购1,7,30,purchase,2026-06-01 08:00:00", "broken off")
+    storage.put(key, said.encode("gb18030"))
     fed.pull()
-    (report,) = shop.land("points")
+    (report,) = shop.land("points", NOW)
     assert [file.name for file in fed.raw("ledger")] == [f"20260610T040000000000Z-000000/{key}"]
     assert shop.rows("points", "entry_id, _file") == [
         ("购1", f"20260610T040000000000Z-000000/{key}")
@@ -370,6 +372,10 @@ def test_objects_land_under_their_keys_and_a_replaced_one_lands_again(
     manifest = shop.landed("points", NOW + HOUR)
     assert outcomes(manifest) == {"rows_in": 1, "accepted": 1}
     assert [file.name for file in manifest.files] == [f"20260610T050000000000Z-000001/{key}"]
+    # The record that could not be read came in the object that was replaced.
+    assert [row["status"] for row in quarantine(shop.paths, shop.retailer).to_pylist()] == [
+        "released"
+    ]
 
 
 def test_an_object_that_is_as_it_was_before_holds_again(shop: Shop, storage: Storage) -> None:

@@ -9,7 +9,7 @@ import pytest
 from made_up_shop import NOW, POINTS, POINTS_CSV, Shop, ledger_csv, make_shop, outcomes
 
 from siyu.ingestion import Replay, replay
-from siyu.quality import lateness, quarantine
+from siyu.quality import lateness, quarantine, released
 
 GOOD = "e1,m1,10,purchase,2026-06-01 10:00:00"
 BAD = "e2,m2,20,bought,2026-06-02 10:00:00"
@@ -34,6 +34,11 @@ def again(shop: Shop) -> Replay:
 def standing(shop: Shop) -> list[tuple[str, int, float]]:
     found = quarantine(shop.paths, shop.retailer).to_pylist()
     return [(row["status"], row["rows"], row["share"]) for row in found]
+
+
+def statuses(shop: Shop) -> list[tuple[str, str]]:
+    found = quarantine(shop.paths, shop.retailer).to_pylist()
+    return [(row["status"], row["rule"]) for row in found]
 
 
 def balanced(shop: Shop) -> bool:
@@ -78,7 +83,49 @@ def test_a_file_sent_again_mended_releases_its_rows(shop: Shop) -> None:
     assert balanced(shop)
     assert shop.rows("points", "entry_id") == [("e1",), ("e2",)]
     assert standing(shop) == [("released", 1, 0.5)]
-    assert [left.gone for left in done.unreleased] == [("1.csv",)]
+    assert released(shop.paths).column("rows").to_pylist() == [1]
+    assert done.unreleased == ()
+
+
+def test_of_a_batch_only_the_rows_that_are_not_mended_stay_in_quarantine(shop: Shop) -> None:
+    shop.write("ledger/1.csv", ledger_csv(GOOD, BAD, BAD.replace("e2", "e3")))
+    shop.landed("points", NOW + timedelta(hours=1))
+    shop.write("ledger/1.csv", ledger_csv(GOOD, MENDED))
+
+    (left,) = again(shop).unreleased
+
+    # The first batch held e2 only, the second e2 and e3.
+    assert (left.rows, left.gone) == (1, ("1.csv",))
+
+
+UNREADABLE = "e2,m2,20"
+
+
+def test_a_record_that_cannot_be_read_is_released_when_its_file_is_sent_again(shop: Shop) -> None:
+    shop.write("ledger/2.csv", ledger_csv(UNREADABLE, "e7,m1,1,purchase,2026-06-03 10:00:00"))
+    shop.landed("points", NOW + timedelta(hours=1))
+    shop.write("ledger/3.csv", ledger_csv("e8,m1,1,purchase,2026-06-03 10:00:00"))
+    shop.landed("points", NOW + timedelta(hours=2))
+    assert ("open", "malformed_record") in statuses(shop)
+
+    shop.write("ledger/2.csv", ledger_csv(MENDED, "e7,m1,1,purchase,2026-06-03 10:00:00"))
+    done = again(shop)
+
+    assert statuses(shop) == [("released", "enum"), ("released", "malformed_record")]
+    assert done.unreleased == ()
+
+
+def test_what_is_still_broken_in_a_file_that_is_sent_again_is_open_once(shop: Shop) -> None:
+    shop.write("ledger/2.csv", ledger_csv(UNREADABLE))
+    shop.landed("points", NOW + timedelta(hours=1))
+    shop.write("ledger/2.csv", ledger_csv(UNREADABLE, "e7,m1,1,purchase,2026-06-03 10:00:00"))
+    again(shop)
+
+    found = statuses(shop)
+
+    assert sorted(found) == [
+        ("open", "enum"), ("open", "malformed_record"), ("released", "malformed_record"),
+    ]  # fmt: skip
 
 
 def test_a_replay_of_nothing_mended_changes_nothing_and_says_why(shop: Shop) -> None:
