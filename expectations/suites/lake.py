@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Literal
 
 from expectations.rules import (
     Rule,
@@ -29,13 +30,20 @@ from siyu.contracts import Column, Contract
 from siyu.ops import Severity
 from siyu.retailer import Retailer
 
-# A day with fewer rows than this on such a weekday says nothing by being thin.
+# A day with fewer rows than this on such a weekday says nothing by being thin, and fewer rejected rows
+# than this nothing about a landing: one bad row of three is no reason to stop.
 _FEW_ROWS = 10
 _WEEKS = 8
 _WEEKS_NEEDED = 4
 
 # Clocks of source systems run ahead, and a day's file may be stamped at its end.
 _FUTURE = "INTERVAL 1 DAY"
+
+# Batches with the rows that quarantine still holds of them: released ones have come in since.
+_HELD = (
+    "(SELECT batch.*, quarantined - coalesce(released.rows, 0) AS held "
+    "FROM lake.batch LEFT JOIN lake.released USING (batch_id))"
+)
 
 
 def lake_suite(contract: Contract, retailer: Retailer) -> Suite:
@@ -102,22 +110,26 @@ def _event_rules(contract: Contract, retailer: Retailer) -> Iterator[Rule]:
 
 def _manifest_rules(contract: Contract, retailer: Retailer) -> Iterator[Rule]:
     batches = f"FROM lake.batch WHERE entity = {literal(contract.entity)}"
+    held = f"FROM {_HELD} WHERE entity = {literal(contract.entity)}"
     most = retailer.entity(contract.entity).max_quarantined_share
     yield share(
         "quarantined_share",
         f"at most {most:.2%} of the rows that came in are quarantined",
-        f"(SELECT sum(quarantined) / sum(rows_in) {batches})",
+        f"(SELECT sum(held) / sum(rows_in) {held})",
         most=most,
     )
     for source in _inputs(contract, retailer):
+        theirs = f"{held} AND source = {literal(source)}"
         yield share(
             f"{source}_quarantined_share",
             f"at most {most:.2%} of the rows that came in from {source} are quarantined",
-            f"(SELECT coalesce(sum(quarantined) / sum(rows_in), 0) {batches}"
-            f" AND source = {literal(source)})",
+            f"(SELECT coalesce(sum(held) / sum(rows_in), 0) {theirs})",
             most=most,
         )
-        yield from _volume_rules(contract, retailer, source)
+        # A closed data set lands whole and has no next day.
+        if retailer.history_to is None:
+            yield from _newest_rules(source, theirs, most)
+            yield from _volume_rules(contract, retailer, source)
     yield measured(
         "batches_account",
         "in every batch, rows in are accepted, duplicate, quarantined or suppressed",
@@ -143,6 +155,35 @@ def _manifest_rules(contract: Contract, retailer: Retailer) -> Iterator[Rule]:
         )
 
 
+def _newest_rules(source: str, held: str, most: float) -> Iterator[Rule]:
+    """No batch of the newest day of landing is quarantined by more than a share.
+
+    Years of good history, or a large batch beside it, do not hide a bad one.
+
+    Args:
+        source: The input.
+        held: SQL of its batches.
+        most: Share above which it stops; above half of it, it warns.
+    """
+    newest = f"{held} AND loaded_at > (SELECT max(loaded_at) - INTERVAL 1 DAY {held})"
+    worst = f"(SELECT coalesce(max(held / rows_in), 0) {newest} AND rows_in > 0"
+    yield share(
+        f"{source}_newest_quarantined_share_low",
+        f"at most {most / 2:.2%} of the rows of any batch that {source} landed within a day of its "
+        "newest are quarantined",
+        f"{worst})",
+        most=most / 2,
+        severity="WARN",
+    )
+    yield share(
+        f"{source}_newest_quarantined_share",
+        f"at most {most:.2%} of the rows of any batch that {source} landed within a day of its newest "
+        f"are quarantined, where those are {_FEW_ROWS} or more",
+        f"{worst} AND held >= {_FEW_ROWS})",
+        most=most,
+    )
+
+
 def _inputs(contract: Contract, retailer: Retailer) -> list[str]:
     """Inputs that the entity's mapping mentions; one that brings nothing breaks no rule."""
     text = retailer.mappings[contract.entity].read_text("utf-8")
@@ -153,20 +194,21 @@ def _inputs(contract: Contract, retailer: Retailer) -> list[str]:
 def _volume_rules(contract: Contract, retailer: Retailer, source: str) -> Iterator[Rule]:
     """The last complete day has about as many rows as that weekday had before.
 
-    Only inputs that a refresh waits for have rows day by day; a closed data set has no next day.
+    What a refresh waits for stops it. Other inputs warn, and only where rows come on every such
+    weekday, as campaigns and counts of stock bring none on most.
     """
+    if contract.event_time is None:
+        return
     flows = any(s.required for s in retailer.inputs.values())
     waited_for = (
         retailer.inputs[source].required if flows else contract.entity in ("orders", "order_lines")
     )
-    if contract.event_time is None or retailer.history_to is not None or not waited_for:
-        return
-    usual = _share_of_usual(contract, retailer, source)
+    usual = _share_of_usual(contract, retailer, source, "median" if waited_for else "min")
     levels: tuple[tuple[str, Severity, float], ...] = (
         ("volume_usual", "WARN", 0.5),
         ("volume_kept", "ERROR", 0.2),
     )
-    for level, severity, default in levels:
+    for level, severity, default in levels if waited_for else levels[:1]:
         least = retailer.gates.get(f"min_{level}", default)
         yield share(
             f"{source}_{level}",
@@ -178,14 +220,24 @@ def _volume_rules(contract: Contract, retailer: Retailer, source: str) -> Iterat
         )
 
 
-def _share_of_usual(contract: Contract, retailer: Retailer, source: str) -> str:
-    """SQL of the last complete day's rows over the usual ones; 1 where nothing is usual yet."""
+def _share_of_usual(
+    contract: Contract, retailer: Retailer, source: str, enough: Literal["median", "min"]
+) -> str:
+    """SQL of the last complete day's rows over the usual ones; 1 where nothing is usual yet.
+
+    Args:
+        contract: Of the entity.
+        retailer: Says the day, where batches do not.
+        source: The input.
+        enough: Which of the weekdays before must have had more than a few rows.
+    """
     said = retailer.inputs[source].complete_through
-    day = f"DATE '{said}'" if said else "max(complete_through)"
+    # One day however many batches there are.
+    day = f"max(DATE '{said}')" if said else "max(complete_through)"
     rows = f"(SELECT _event_date FROM lake.{contract.entity} WHERE _source = {literal(source)})"
     return (
         "(SELECT coalesce(CASE WHEN count(*) >= "
-        f"{_WEEKS_NEEDED} AND median(n) >= {_FEW_ROWS} THEN any_value(newest) / median(n) END, 1) "
+        f"{_WEEKS_NEEDED} AND {enough}(n) >= {_FEW_ROWS} THEN any_value(newest) / median(n) END, 1) "
         "FROM (SELECT week, count(happened._event_date) AS n, any_value((SELECT count(*) FROM "
         f"{rows} AS today WHERE today._event_date = day)) AS newest FROM ("
         f"SELECT day, CAST(week AS INTEGER) AS week FROM (SELECT {day} AS day FROM lake.batch "

@@ -5,9 +5,10 @@ asked about gets a result: an exception is a failed check, silence never is a pa
 demands is in ``expectations``; what blocks is decided by ``siyu.ops``.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import date
+from functools import cache, partial
 from typing import Protocol
 
 import dagster as dg
@@ -37,6 +38,13 @@ class Evidence(Protocol):
         """Text that changes whenever anything changes that the table's suite reads."""
 
 
+class Preparation(Protocol):
+    """What only judging needs, beside the tables of the stage."""
+
+    def __call__(self, workspace: Workspace, connection: duckdb.DuckDBPyConnection) -> None:
+        """Make it in the connection."""
+
+
 def asset_key(table: str) -> dg.AssetKey:
     """Key of the asset that makes ``schema.table``."""
     return dg.AssetKey(table.split("."))
@@ -53,6 +61,7 @@ def gate_checks(
     connect: Connector,
     by_day: bool = False,
     evidence: Evidence | None = None,
+    prepare: Preparation | None = None,
 ) -> dg.AssetChecksDefinition:
     """One step that judges the tables of a stage, a blocking check for each.
 
@@ -63,6 +72,7 @@ def gate_checks(
         by_day: Judge only the rows of the days that the run speaks of, each by itself.
         evidence: For tables that a run may leave as they were: what they hold. The verdict on the
             same version, suite and evidence stands; without evidence every run judges anew.
+        prepare: Makes what suites read besides; once, and not where every verdict stands.
     """
 
     @dg.multi_asset_check(
@@ -84,6 +94,7 @@ def gate_checks(
     ) -> Iterator[dg.AssetCheckResult]:
         chosen = {table_name(key.asset_key) for key in context.selected_asset_check_keys}
         with connect(workspace) as connection:
+            prepared = cache(partial(prepare, workspace, connection)) if prepare else _nothing
             for table in sorted(chosen):
                 found: list[GateResult] = []
                 earlier: set[str] = set()
@@ -95,7 +106,7 @@ def gate_checks(
                         found += standing.results
                         earlier.add(standing.run_id)
                         continue
-                    results = _judge(table, connection, workspace, day)
+                    results = _judge(table, connection, workspace, day, prepared)
                     _record(table, results, workspace.ledger, context.run.run_id, day, basis)
                     found += results
                 yield check_result(table, found, earlier)
@@ -103,11 +114,20 @@ def gate_checks(
     return checks
 
 
+def _nothing() -> None:
+    """Suites read nothing but the tables of their stage."""
+
+
 def _judge(
-    table: str, connection: duckdb.DuckDBPyConnection, workspace: Workspace, day: date | None
+    table: str,
+    connection: duckdb.DuckDBPyConnection,
+    workspace: Workspace,
+    day: date | None,
+    prepare: Callable[[], None],
 ) -> list[GateResult]:
     """What the suite says of a table; an exception becomes an errored result."""
     try:
+        prepare()
         suite = suite_for(table, workspace.retailer, day)
         if suite is None:
             return [_errored(f"{table} has no suite")]

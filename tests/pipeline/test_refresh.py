@@ -232,7 +232,7 @@ def test_a_later_run_of_only_what_is_below_is_refused_with_the_reason(
     attempt = blocked.attempts[group]
     assert not attempt.success
     (said,) = attempt.failures.values()
-    assert "blocked by a gate: lake.orders: failed gx:pos_orders_quarantined_share" in said
+    assert "blocked by a gate: lake.orders: failed gx:pos_orders_newest_quarantined_share" in said
     assert "retract the batch" in said
 
 

@@ -22,6 +22,7 @@ from siyu.contracts import Contract, contracts
 from siyu.freshness import GATE as FRESHNESS
 from siyu.freshness import judge_freshness, judged_inputs
 from siyu.ingestion import LandingError
+from siyu.quality import released
 from siyu.retailer import Retailer
 
 
@@ -41,7 +42,9 @@ def lake() -> dg.Definitions:
             for entity in contracts().values()
         ],
         asset_checks=[
-            gate_checks("lake_gates", judged_tables("lake"), _open, evidence=_evidence),
+            gate_checks(
+                "lake_gates", judged_tables("lake"), _open, evidence=_evidence, prepare=_prepare
+            ),
             *([_freshness_checks(dated)] if dated else []),
         ],
     )
@@ -60,6 +63,13 @@ def _open(workspace: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
         workspace.lake.register(connection, workspace.retailer)
         yield connection
+
+
+def _prepare(workspace: Workspace, connection: duckdb.DuckDBPyConnection) -> None:
+    """Rows that quarantine holds no more. They follow from what ``_evidence`` hashes."""
+    connection.register("siyu_incoming", released(workspace.paths))
+    connection.execute("CREATE TABLE lake.released AS FROM siyu_incoming")
+    connection.unregister("siyu_incoming")
 
 
 def _evidence(workspace: Workspace, connection: duckdb.DuckDBPyConnection, table: str) -> str:

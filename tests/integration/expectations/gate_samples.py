@@ -117,11 +117,13 @@ def fill(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
         "CREATE TABLE lake.batch (batch_id VARCHAR, entity VARCHAR, source VARCHAR, rows_in BIGINT,"
         " accepted BIGINT, duplicates BIGINT, quarantined BIGINT, suppressed BIGINT,"
-        " complete_through DATE)"
+        " complete_through DATE, loaded_at TIMESTAMP)"
     )
+    connection.execute("CREATE TABLE lake.released (batch_id VARCHAR, rows BIGINT)")
     for name in contracts():
         connection.execute(
-            "INSERT INTO lake.batch VALUES (?, ?, 'feed', 1000, 985, 4, 5, 6, DATE '2024-06-30')",
+            "INSERT INTO lake.batch VALUES (?, ?, 'feed', 1000, 985, 4, 5, 6, DATE '2024-06-30',"
+            " TIMESTAMP '2024-07-01')",
             [f"batch-{name}", name],
         )
 
@@ -256,6 +258,7 @@ _EVERYWHERE: Mapping[str, Break] = {
     "event_in_history": _set("_event_date = DATE '2023-12-31'"),
     "quarantined_share": _batch("quarantined = 500, accepted = 490"),
     "_quarantined_share": _batch("quarantined = 500, accepted = 490"),
+    "_quarantined_share_low": _batch("quarantined = 6, accepted = 984"),
     "_volume_usual": _THIN,
     "_volume_kept": _THIN,
     "batches_account": _batch("accepted = accepted + 1"),

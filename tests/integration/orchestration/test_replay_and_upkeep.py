@@ -124,6 +124,16 @@ def test_what_a_replay_lands_is_judged_before_anything_reads_it(
     assert "quarantined_share" in {result.rule for result in block.results}
 
 
+def test_a_file_sent_again_mended_opens_the_gate(shop: Path, instance: dg.DagsterInstance) -> None:
+    run(instance, "land")
+    assert Ledger(paths().ops).blocks(["lake.staff"])
+    (shop / "roster" / "1.csv").write_text("id,phone,state\ns1,,active\ns2,,active\n", "utf-8")
+
+    run(instance, "land")
+
+    assert Ledger(paths().ops).blocks(["lake.staff"]) == []
+
+
 def test_a_column_that_came_is_shown_with_the_landing(
     shop: Path, instance: dg.DagsterInstance
 ) -> None:
