@@ -2,8 +2,9 @@
 
 A new column is kept aside, sealed, until it is declared or mapped; a missing one that only optional
 columns of the contract are made of is null; a missing one that anything else needs, or one whose
-type changed beyond what can be cast, stops the input. Of JSON only new keys are told, by the first
-records of a file: that a key is absent says nothing there.
+type changed beyond what can be cast, stops the input. Of JSON new keys are told, by the first records
+of a file. That a key is absent says nothing there, unless the rows of a whole file come to nothing for
+want of it.
 
 What belongs here: comparing columns, and keeping new ones aside. What does not: faults of single
 rows (``rules``), or reading files (``readers``).
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -25,7 +26,7 @@ from siyu.contracts import Contract
 from siyu.ingestion.connectors import SourceFile
 from siyu.ingestion.errors import InputError
 from siyu.ingestion.mapping import MappingSql, columns_named, columns_needed
-from siyu.ingestion.readers import JSON, columns_of, json_keys
+from siyu.ingestion.readers import JSON, MALFORMED, columns_of, is_plain_key, json_keys
 from siyu.lake import Drift, Ledger, Manifest, commit, identifier, literal
 from siyu.paths import Paths
 from siyu.retailer import Input
@@ -34,6 +35,7 @@ from siyu.vault import Vault, seal
 # Values of new columns are kept for so many rows of a batch: enough to see what they are.
 ROWS_KEPT = 100_000
 _VALUE_LENGTH = 1_000
+_TYPE_LENGTH = 80
 _ROWS_AT_ONCE = 50_000
 
 ASIDE = pa.schema(
@@ -58,11 +60,14 @@ class Columns:
         seen: Every column of any of the files, with its type.
         drift: How they differ from what was known.
         absent: Columns that at least one file lacks, with the type that the mapping expects.
+        unseen: By JSON file, what to say of needed keys that earlier batches had and its first
+            records lack, should its rows come to nothing.
     """
 
     seen: Mapping[str, str] = field(default_factory=dict)
     drift: tuple[Drift, ...] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
+    unseen: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def new(self) -> tuple[str, ...]:
@@ -131,30 +136,87 @@ def compare(
         InputError: a column that is needed is missing, or cannot be cast any more; names file,
             column, what was expected and found, and what to do.
     """
-    mentioned = columns_named(mapping)
+    mentioned, needed = columns_named(mapping), columns_needed(mapping, entity)
     if source.format in JSON:
-        keys = dict.fromkeys(json_keys(name, source, files), "JSON")
-        # A key that few records have may be in one batch and not in the next.
-        new = _new(keys, source, _earlier(ledger, name), mentioned)
-        return Columns({**keys, **source.columns}, tuple(new))
+        return _compare_json(name, source, files, _earlier(ledger, name), mentioned, needed)
     by_file = {file: _columns(connection, name, source, file) for file in files}
     by_file = {file: columns for file, columns in by_file.items() if columns}
-    seen = {column: kind for columns in by_file.values() for column, kind in columns.items()}
+    seen = _folded(by_file.values())
     before = previous(ledger, name)
     known = before.columns if before else {}
     expected = {c: kind for c, kind in known.items() if c.lower() in mentioned}
     expected = {**expected, **source.columns}
-    absent = _absent(name, by_file, expected, columns_needed(mapping, entity))
+    absent = _absent(name, by_file, expected, needed)
     drift = [
         *_new(seen, source, [before] if before else [], mentioned),
         *(Drift(column=c, change="missing", expected=kind) for c, kind in absent.items()),
+        *_retyped(connection, name, source, by_file, known),
     ]
-    for column, kind in seen.items():
-        if column in known and known[column] != kind:
-            declared = source.columns.get(column)
-            _require_castable(connection, name, column, declared or known[column], by_file)
-            drift.append(Drift(column=column, change="retyped", expected=known[column], found=kind))
     return Columns(seen, tuple(drift), absent)
+
+
+def _compare_json(
+    name: str,
+    source: Input,
+    files: Sequence[SourceFile],
+    earlier: Sequence[Manifest],
+    mentioned: frozenset[str],
+    needed: frozenset[str],
+) -> Columns:
+    by_file = {file: json_keys(name, source, [file]) for file in files}
+    declared = {column.lower(): (column, kind) for column, kind in source.columns.items()}
+    seen = _folded(dict.fromkeys(keys, "JSON") for keys in by_file.values())
+    seen = dict(declared.get(key.lower(), (key, kind)) for key, kind in seen.items())
+    # A key that few records have may be in one batch and not in the next.
+    new = _new(seen, source, earlier, mentioned)
+    had = {column.lower() for batch in earlier for column in batch.columns}
+    wanted = {
+        column: kind
+        for column, kind in source.columns.items()
+        if column.lower() in needed & had and is_plain_key(column)
+    }
+    unseen = {}
+    for file, keys in by_file.items():
+        lacking = _lacking(wanted, keys)
+        if lacking:
+            unseen[file.name] = _lacks(name, file, lacking, source.columns, keys)
+    return Columns(seen, tuple(new), unseen=unseen)
+
+
+def _folded(found: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Columns of several files with their types; of those that differ in case only, the first."""
+    seen: dict[str, tuple[str, str]] = {}
+    for columns in found:
+        for column, kind in columns.items():
+            seen.setdefault(column.lower(), (column, kind))
+    return dict(seen.values())
+
+
+def _retyped(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    source: Input,
+    by_file: Mapping[SourceFile, Mapping[str, str]],
+    known: Mapping[str, str],
+) -> Iterator[Drift]:
+    """Columns that have another type in some file than the last batch had.
+
+    Raises:
+        InputError: a value does not cast to the type that is expected.
+    """
+    declared = {column.lower(): kind for column, kind in source.columns.items()}
+    for column, before in known.items():
+        kinds = {
+            file: kind
+            for file, columns in by_file.items()
+            for other, kind in columns.items()
+            if other.lower() == column.lower()
+        }
+        found = dict.fromkeys(kind for kind in kinds.values() if kind != before)
+        if found:
+            expected = declared.get(column.lower(), before)
+            _require_castable(connection, name, column, expected, kinds)
+            yield Drift(column=column, change="retyped", expected=before, found=", ".join(found))
 
 
 def previous(ledger: Ledger, source: str) -> Manifest | None:
@@ -211,17 +273,37 @@ def _absent(
     """
     absent: dict[str, str] = {}
     for file, columns in by_file.items():
-        folded = {column.lower() for column in columns}
-        lacking = {c: kind for c, kind in expected.items() if c.lower() not in folded}
-        required = [f"{c} ({kind})" for c, kind in lacking.items() if c.lower() in needed]
+        lacking = _lacking(expected, columns)
+        required = {c: kind for c, kind in lacking.items() if c.lower() in needed}
         if required:
-            raise InputError(
-                f"input {name}: {file.name} lacks the column {', '.join(required)} that the "
-                f"mapping needs; expected {', '.join(expected)}, but it has {', '.join(columns)}; "
-                "deliver the file again with it, or change the mapping and the input's columns"
-            )
+            raise InputError(_lacks(name, file, required, expected, columns))
         absent |= lacking
     return absent
+
+
+def _lacking(expected: Mapping[str, str], present: Iterable[str]) -> dict[str, str]:
+    folded = {column.lower() for column in present}
+    return {column: kind for column, kind in expected.items() if column.lower() not in folded}
+
+
+def _lacks(
+    name: str,
+    file: SourceFile,
+    required: Mapping[str, str],
+    expected: Iterable[str],
+    present: Iterable[str],
+) -> str:
+    columns = ", ".join(f"{column} ({_short(kind)})" for column, kind in required.items())
+    return (
+        f"input {name}: {file.name} lacks the column {columns} that the mapping needs; "
+        f"expected {', '.join(expected)}, but it has {', '.join(present)}; "
+        "deliver the file again with it, or change the mapping and the input's columns"
+    )
+
+
+def _short(kind: str) -> str:
+    """A type; of a nested one, which may be a page long, the beginning."""
+    return kind if len(kind) <= _TYPE_LENGTH else f"{kind[:_TYPE_LENGTH]} …"
 
 
 def _require_castable(
@@ -229,15 +311,14 @@ def _require_castable(
     name: str,
     column: str,
     expected: str,
-    by_file: Mapping[SourceFile, Mapping[str, str]],
+    kinds: Mapping[SourceFile, str],
 ) -> None:
     """Refuse a Parquet column whose values are of another kind than the type that is expected.
 
     Raises:
         InputError: some value does not cast.
     """
-    for file, columns in by_file.items():
-        kind = columns.get(column, expected)
+    for file, kind in kinds.items():
         if _family(kind) == _family(expected):
             continue
         row = connection.execute(
@@ -263,62 +344,115 @@ def _family(kind: str) -> str:
 def require_types(
     connection: duckdb.DuckDBPyConnection,
     name: str,
-    malformed: str,
-    rejected: str,
+    source: Input,
+    entity: Contract,
     allowed: float,
     rows: int,
 ) -> None:
     """Refuse files in which a column has become another type: too many of its values do not fit.
 
     Args:
-        connection: Has the two tables.
+        connection: Has what cannot be read, and ``landing.rejected``.
         name: The input.
-        malformed: Table of records that do not fit their declared types.
-        rejected: Table of rows that break rules.
+        source: Its settings; a record that does not fit a type there cannot be read.
+        entity: The contract; a row that does not fit a type there breaks the rule ``type``.
         allowed: Largest share of rows whose value may not fit, 0 to 1.
-        rows: Rows that the mapping made.
+        rows: Rows that the mapping made, and records that cannot be read.
 
     Raises:
-        InputError: names the file, the column and how many rows.
+        InputError: names the file with the most of them, the column, the type and how many rows.
     """
     found = connection.execute(
-        f'SELECT "column", count(*), min(_file) FROM (SELECT "column", _file FROM {malformed} '
-        'WHERE "column" IS NOT NULL UNION ALL SELECT broken."column", _file FROM ('
-        f"SELECT _file, unnest(_rules) AS broken FROM {rejected}) WHERE broken.rule = 'type') "
-        "GROUP BY 1 ORDER BY 2 DESC LIMIT 1"
+        'SELECT "column", is_declared, _file, sum(count(*)) OVER (PARTITION BY "column", is_declared) '
+        f'AS misfits FROM (SELECT "column", true AS is_declared, _file FROM {MALFORMED} '
+        'WHERE "column" IS NOT NULL UNION ALL SELECT broken."column", false, _file FROM ('
+        "SELECT _file, unnest(_rules) AS broken FROM landing.rejected) WHERE broken.rule = 'type') "
+        'GROUP BY "column", is_declared, _file '
+        'ORDER BY misfits DESC, "column", is_declared, count(*) DESC, _file LIMIT 1'
     ).fetchone()
     if found is None:
         return
-    column, misfits, file = found
+    column, is_declared, file, misfits = found
     # A handful are typing errors, which quarantine holds.
     if misfits > max(allowed * rows, FEW_MISFITS):
+        expected = (
+            f"{_short(source.columns[column])}, as retailer.yaml declares"
+            if is_declared
+            else f"{entity.column(column).sql_type}, as the contract of {entity.entity} wants"
+        )
         raise InputError(
-            f"input {name}: {file}: column {column} has become another type: expected the declared "
-            f"one, found {misfits} of {rows} values that do not fit it (allowed: {allowed:.2%}); "
+            f"input {name}: {file}: column {column} has become another type: expected {expected}; "
+            f"found {misfits} of {rows} values that do not fit it (allowed: {allowed:.2%}); "
             "deliver the file as before, or change the mapping or the declared type"
         )
+
+
+def require_keys(
+    connection: duckdb.DuckDBPyConnection, columns: Columns, records: Mapping[str, int], rows: int
+) -> None:
+    """Refuse JSON files that lack a key which earlier ones had, where that leaves no row good.
+
+    Args:
+        connection: Has what cannot be read, and ``landing.rejected``.
+        columns: Say what the files lack.
+        records: Records by file.
+        rows: Rows that the mapping made of all of them.
+
+    Raises:
+        InputError: names the file and the keys, what was expected and found.
+    """
+    if not columns.unseen:
+        return
+    broken = dict(
+        connection.execute(
+            "SELECT _file, count(*) FROM landing.rejected WHERE len(list_filter(_rules, "
+            "lambda broken: broken.rule = 'not_null')) > 0 GROUP BY 1"
+        ).fetchall()
+    )
+    unread = dict(
+        connection.execute(f"SELECT _file, count(*) FROM {MALFORMED} GROUP BY 1").fetchall()
+    )
+    for file, said in columns.unseen.items():
+        read = records[file] - unread.get(file, 0)
+        # A list that is not there makes no row at all.
+        if read > FEW_MISFITS and (rows == 0 or broken.get(file, 0) >= read):
+            raise InputError(said)
 
 
 FEW_MISFITS = 20
 
 
-def gather(connection: duckdb.DuckDBPyConnection, name: str, new: Sequence[str]) -> None:
+def gather(connection: duckdb.DuckDBPyConnection, name: str, new: Sequence[str]) -> tuple[str, ...]:
     """Make the table ``landing.aside``: file, record and values of new columns, as JSON.
 
     Args:
         connection: Has the view of the input.
         name: The input.
         new: Its new columns.
+
+    Returns:
+        What a person should know of rows whose values are left out.
     """
     values = ", ".join(
         f"{literal(column)}: left(CAST({identifier(column)} AS VARCHAR), {_VALUE_LENGTH})"
         for column in new
     )
     given = " OR ".join(f"{identifier(column)} IS NOT NULL" for column in new)
+    theirs = f"FROM {identifier(name)} WHERE {given}"
     connection.execute(
         f"CREATE OR REPLACE TABLE landing.aside AS SELECT _file, _row, to_json({{{values}}})::VARCHAR "
-        f"AS payload FROM {identifier(name)} WHERE {given} LIMIT {ROWS_KEPT}"
+        f"AS payload {theirs} LIMIT {ROWS_KEPT}"
     )
+    kept = _count(connection, "FROM landing.aside")
+    left_out = _count(connection, theirs) - kept if kept == ROWS_KEPT else 0
+    if not left_out:
+        return ()
+    return (f"values of new columns are kept for {kept:,} rows; {left_out:,} more have some",)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, rows: str) -> int:
+    row = connection.execute(f"SELECT count(*) {rows}").fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def keep(

@@ -32,7 +32,15 @@ from siyu.config import Settings
 from siyu.contracts import Contract, LakeColumn, contract
 from siyu.ingestion.connectors import CONNECTORS, Found, SourceFile
 from siyu.ingestion.deliveries import Deliveries, Due
-from siyu.ingestion.drift import Columns, compare, gather, keep, previous, require_types
+from siyu.ingestion.drift import (
+    Columns,
+    compare,
+    gather,
+    keep,
+    previous,
+    require_keys,
+    require_types,
+)
 from siyu.ingestion.errors import (
     BROKEN_OFF,
     AccountingError,
@@ -557,9 +565,9 @@ class _Landing:
 
     def _run(self) -> Manifest:
         bound = self._bind()
-        self.warnings = (*self._columns.warnings, *bound.warnings)
+        self.warnings = (*self._columns.warnings, *self.warnings, *bound.warnings)
         counts = _Counts(rows_in=self._stage())
-        self._require_types(counts.rows_in)
+        self._require_columns(bound.records, counts.rows_in)
         counts.suppressed = self._suppress()
         self._drop_duplicates()
         self._count(counts)
@@ -590,7 +598,7 @@ class _Landing:
         bound = bind_files(connection, self._source, self._columns.readable(settings), files)
         self._columns.complete(connection, self._source)
         if self._columns.new:
-            gather(connection, self._source, self._columns.new)
+            self.warnings = gather(connection, self._source, self._columns.new)
         if others and not self._maps():
             # Another input's files may lack what the mapping needs of them; that stops them only.
             for name in others:
@@ -985,13 +993,15 @@ class _Landing:
             manifest.source, manifest.batch_id, self._job.paths, self._vault, self._job.now,
         )  # fmt: skip
 
-    def _require_types(self, rows: int) -> None:
-        """Refuse a column that has become another type; a first landing has no type to keep to."""
+    def _require_columns(self, records: Mapping[str, int], rows: int) -> None:
+        """Refuse a column that is gone or of another type; a first landing has none to keep to."""
         if previous(self._job.ledger, self._source) is None:
             return
-        allowed = self._job.retailer.entity(self._job.entity.entity).max_quarantined_share
-        rows += self._scalar(f"SELECT count(*) FROM {MALFORMED}")
-        require_types(self._connection, self._source, MALFORMED, "landing.rejected", allowed, rows)
+        entity, settings = self._job.entity, self._job.retailer.inputs[self._source]
+        allowed = self._job.retailer.entity(entity.entity).max_quarantined_share
+        unread = self._scalar(f"SELECT count(*) FROM {MALFORMED}")
+        require_types(self._connection, self._source, settings, entity, allowed, rows + unread)
+        require_keys(self._connection, self._columns, records, rows)
 
     def _keep_aside(self, manifest: Manifest) -> None:
         """Keep values of new columns, but for rows of people who were erased."""

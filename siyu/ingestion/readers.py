@@ -497,6 +497,7 @@ def _bind_records(
 ) -> dict[str, int]:
     """Make the view over the records, typed; those that do not fit a type are malformed."""
     records = {text.file.name: found.counted.get(text.url, 0) for text in texts}
+    unread = connection.execute(f"SELECT _file, count(*) FROM {MALFORMED} GROUP BY 1").fetchall()
     before = [0] * len(texts) if found.numbered else [0, *accumulate(records.values())][:-1]
     files = [text.file for text in texts]
     first = _create_names(connection, name, files, [text.url for text in texts], before)
@@ -533,10 +534,7 @@ def _bind_records(
         f"{f'REPLACE ({replaced})' if replaced else ''} FROM ({plain}) {kept}"
     )
     if found.numbered:
-        for file, count in connection.execute(
-            f'SELECT _file, count(*) FROM {MALFORMED} WHERE "column" IS NULL GROUP BY 1'
-        ).fetchall():
-            records[file] += count
+        records |= {file: records[file] + count for file, count in unread if file in records}
     return records
 
 
@@ -818,7 +816,12 @@ def json_keys(name: str, source: Input, files: Sequence[SourceFile]) -> list[str
         with suppress(*UNREADABLE):  # reading all of the file says it better
             for record in map(_record, islice(said, _KEYS_FROM)):
                 found |= {key.lower(): key for key in record if key.lower() not in found}
-    return [key for key in found.values() if _NAME.fullmatch(key) and key not in _ADDED]
+    return [key for key in found.values() if is_plain_key(key)]
+
+
+def is_plain_key(key: str) -> bool:
+    """Whether a key looks like a name, so that it may be repeated."""
+    return bool(_NAME.fullmatch(key)) and key not in _ADDED
 
 
 def _record(said: str) -> dict[str, Any]:
@@ -854,6 +857,7 @@ def _insert_json(
 ) -> None:
     wanted = {column: _json_shape(kind) for column, kind in types.items()}
     shape = literal(json.dumps(wanted))
+    is_record = "json_valid(text) AND json_type(text) = 'OBJECT'"
     numbered = enumerate(records, start=1)
     while chunk := list(islice(numbered, _LINES_AT_ONCE)):
         connection.register(
@@ -867,8 +871,8 @@ def _insert_json(
             ),
         )
         connection.execute(
-            f"CREATE OR REPLACE TABLE {SCHEMA}.parsed AS SELECT row, text, "
-            "CASE WHEN json_valid(text) AND json_type(text) = 'OBJECT' "
+            f"CREATE OR REPLACE TABLE {SCHEMA}.parsed AS SELECT row, text, complete, "
+            f"CASE WHEN {is_record} "
             f"THEN TRY(from_json_strict(complete, {shape})) END AS record FROM siyu_incoming"
         )
         connection.unregister("siyu_incoming")
@@ -878,9 +882,21 @@ def _insert_json(
             "WHERE record IS NOT NULL"
         )
         connection.execute(
-            f"INSERT INTO {MALFORMED} SELECT {literal(text.file.name)}, row, NULL, text FROM {SCHEMA}.parsed "
+            f"INSERT INTO {MALFORMED} SELECT {literal(text.file.name)}, row, "
+            f"CASE WHEN {is_record} THEN {_json_misfit(wanted)} END, text FROM {SCHEMA}.parsed "
             "WHERE record IS NULL"
         )
+
+
+def _json_misfit(wanted: Mapping[str, Any]) -> str:
+    """SQL of the first column whose value in the record ``complete`` does not convert."""
+    cases = []
+    for column, shape in wanted.items():
+        pointer = "/" + column.replace("~", "~0").replace("/", "~1")
+        alone = f"json_object({literal(column)}, json_extract(complete, {literal(pointer)}))"
+        converted = f"TRY(from_json_strict({alone}, {literal(json.dumps({column: shape}))}))"
+        cases.append(f"WHEN {converted} IS NULL THEN {literal(column)}")
+    return f"CASE {' '.join(cases)} END"
 
 
 def _json_shape(kind: str) -> Any:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from made_up_shop import NOW, Shop, make_shop
+from made_up_shop import NOW, POINTS, Shop, make_shop
 
-from siyu.ingestion import LandingError
+from siyu.ingestion import LandingError, drift
 from siyu.ingestion.drift import open_aside
 from siyu.lake import Drift
 from siyu.quality import schema_drift
@@ -136,9 +136,26 @@ def test_a_column_that_became_text_stops_its_input(tmp_path: Path) -> None:
 
     said = str(caught.value)
     assert "till: 2.csv: column opened has become another type" in said
-    assert "100 of 100" in said
+    assert "expected DATE, as retailer.yaml declares; found 100 of 100 values" in said
     assert PHONE not in said
     assert len(shop.rows("stores")) == 100
+
+
+def test_of_several_files_the_one_with_the_most_misfits_is_named(tmp_path: Path) -> None:
+    shop = make_shop(tmp_path)
+    shop.input("till", format="csv", location="till/*.csv")
+    shop.mapping("stores", "SELECT id AS store_id, opened AS opened_on, _file, _row FROM till")
+    shop.write("till/1.csv", "id,opened\ns1,2025-01-01\n")
+    shop.landed("stores")
+    shop.write("till/2.csv", "id,opened\ns2,soon\ns3,2025-01-01\n")
+    shop.write("till/3.csv", "id,opened\n" + "".join(f"t{n},soon\n" for n in range(30)))
+
+    with pytest.raises(LandingError) as caught:
+        shop.land("stores", NOW + timedelta(days=1))
+
+    said = str(caught.value)
+    assert "till: 3.csv: column opened_on has become another type" in said
+    assert "expected DATE, as the contract of stores wants; found 31 of 32 values" in said
 
 
 def test_parquet_of_another_type_stops_its_input_unless_it_casts(tmp_path: Path) -> None:
@@ -166,6 +183,40 @@ def test_parquet_of_another_type_stops_its_input_unless_it_casts(tmp_path: Path)
     said = str(caught.value)
     assert "4.parquet: column opened: expected DATE, found VARCHAR" in said
     assert PHONE not in said
+
+
+def test_types_are_compared_in_every_file_and_whatever_the_case_of_a_name(tmp_path: Path) -> None:
+    shop = make_shop(tmp_path)
+    shop.input("till", format="parquet", location="till/*.parquet")
+    shop.mapping("stores", "SELECT id AS store_id, opened AS opened_on, _file, _row FROM till")
+
+    def deliver(name: str, columns: str) -> None:
+        file = shop.write(f"till/{name}.parquet", b"")
+        duckdb.sql(f"COPY (SELECT '{name}' AS id, {columns}) TO '{file}' (FORMAT parquet)")
+
+    deliver("1", "DATE '2025-01-01' AS opened")
+    shop.landed("stores")
+    deliver("2", f"'{PHONE}' AS OPENED")
+    deliver("3", "DATE '2025-01-03' AS opened")
+
+    with pytest.raises(LandingError) as caught:
+        shop.land("stores", NOW + timedelta(days=1))
+
+    assert "2.parquet: column opened: expected DATE, found VARCHAR" in str(caught.value)
+
+
+def test_values_of_a_new_column_that_are_not_kept_are_counted(
+    till: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drift, "ROWS_KEPT", 2)
+    rows = "".join(f"t{n},N,Wuxi,y,{n}\n" for n in range(5))
+    till.write("till/2.csv", f"id,name,city,spare,size\n{rows}t9,N,Wuxi,y,\n")
+
+    (report,) = till.land("stores", NOW + timedelta(days=1))
+
+    assert "values of new columns are kept for 2 rows; 3 more have some" in report.warnings
+    assert report.manifest is not None
+    assert len(open_aside(till.paths, report.manifest.batch_id)) == 2
 
 
 # --- JSON --------------------------------------------------------------------------------------
@@ -240,3 +291,108 @@ def test_records_that_cannot_be_read_hide_no_new_key(feed: Shop, broken: str) ->
 
     assert [each.column for each in manifest.drift] == ["size"]
     assert (manifest.accepted, manifest.quarantined) == (1, 1)
+
+
+JSON_POINTS = {"id": "VARCHAR", "member": "VARCHAR", "change": "BIGINT", "happened": "VARCHAR",
+               "reason": "VARCHAR", "note": "VARCHAR"}  # fmt: skip
+
+
+def entry(number: int, **changes: object) -> str:
+    said = {"id": f"e{number}", "member": "m1", "change": number, "reason": "purchase",
+            "happened": "2026-06-01 10:00:00", **changes}  # fmt: skip
+    return line(**{key: value for key, value in said.items() if value is not None})
+
+
+@pytest.fixture(params=["jsonl", "json"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Shop:
+    """A shop that has landed one JSON file of points."""
+    shop = make_shop(tmp_path)
+    shop.input("ledger", format=request.param, location="ledger/*.json", columns=JSON_POINTS)
+    shop.mapping("points", POINTS)
+    deliver(shop, "1", entry(1), entry(2))
+    shop.landed("points")
+    return shop
+
+
+def deliver(shop: Shop, name: str, *entries: str) -> None:
+    is_list = shop.retailer.inputs["ledger"].format == "json"
+    said = f"[{','.join(entries)}]" if is_list else "".join(entries)
+    shop.write(f"ledger/{name}.json", said)
+
+
+def stop(shop: Shop) -> str:
+    with pytest.raises(LandingError) as caught:
+        shop.land("points", NOW + timedelta(days=1))
+    assert len(shop.rows("points")) == 2
+    return str(caught.value)
+
+
+def test_a_json_value_of_another_type_stops_its_input(ledger: Shop) -> None:
+    deliver(ledger, "2", *(entry(n, change="five") for n in range(3, 103)))
+
+    said = stop(ledger)
+
+    assert "ledger: 2.json: column change has become another type: expected BIGINT" in said
+    assert "found 100 of 100 values" in said
+    assert "five" not in said
+
+
+def test_a_few_json_values_of_another_type_are_quarantined_with_their_column(ledger: Shop) -> None:
+    # A value that is not declared a number is no fault, whatever it is.
+    deliver(ledger, "2", entry(3, change="five", note=7), entry(4, note=[1]), "[1]\n", entry(5))
+
+    manifest = ledger.landed("points", NOW + timedelta(days=1))
+
+    assert (manifest.accepted, manifest.quarantined, manifest.files[0].rows) == (2, 2, 4)
+    assert ledger.broken() == [
+        ("points", "malformed_record", "change", 1), ("points", "malformed_record", None, 1),
+    ]  # fmt: skip
+
+
+def test_a_needed_json_key_that_a_whole_file_lacks_stops_its_input(ledger: Shop) -> None:
+    deliver(ledger, "2", *(entry(n, member=None, customer="m1") for n in range(3, 103)))
+
+    said = stop(ledger)
+
+    assert "ledger: 2.json lacks the column member (VARCHAR) that the mapping needs" in said
+    assert "expected id, member, change" in said
+    assert "it has id, change, reason, happened, customer" in said
+    assert "deliver the file again" in said
+
+
+def test_a_json_key_that_rows_can_do_without_may_be_absent(ledger: Shop) -> None:
+    said = "WITH said AS (SELECT * FROM ledger WHERE coalesce(note, '') <> 'test') "
+    ledger.mapping("points", said + POINTS.replace("FROM ledger", "FROM said"))
+    deliver(ledger, "2", entry(3, note="by phone"))
+    ledger.landed("points", NOW + timedelta(hours=1))
+    deliver(ledger, "3", *(entry(n) for n in range(4, 104)))
+
+    manifest = ledger.landed("points", NOW + timedelta(days=1))
+
+    assert (manifest.accepted, manifest.drift) == (100, ())
+
+
+def test_a_handful_of_records_without_a_needed_key_is_quarantined(ledger: Shop) -> None:
+    deliver(ledger, "2", entry(3, member=None), entry(4, member=None))
+
+    assert ledger.landed("points", NOW + timedelta(days=1)).quarantined == 2
+
+
+def test_a_json_list_that_makes_no_row_at_all_because_its_key_is_gone_stops_its_input(
+    tmp_path: Path,
+) -> None:
+    shop = make_shop(tmp_path)
+    shop.input("till", format="jsonl", location="till/*.jsonl",
+               columns={"shops": "STRUCT(id VARCHAR)[]"})  # fmt: skip
+    shop.mapping(
+        "stores", "SELECT shop.id AS store_id, _file, _row FROM "
+        "(SELECT unnest(shops) AS shop, _file, _row FROM till)",
+    )  # fmt: skip
+    shop.write("till/1.jsonl", line(shops=[{"id": "s1"}]))
+    shop.landed("stores")
+    shop.write("till/2.jsonl", line(stores=[{"id": "s2"}]) * 30)
+
+    with pytest.raises(
+        LandingError, match=r"2.jsonl lacks the column shops \(STRUCT.*it has stores"
+    ):
+        shop.land("stores", NOW + timedelta(days=1))
