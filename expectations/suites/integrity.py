@@ -16,7 +16,12 @@ from siyu.contracts import contracts
 from siyu.retailer import Retailer
 
 INTEGRITY = "ops.integrity_violation"
-SUMS = ("order_net_is_sum_of_lines", "payments_are_order_total", "refunds_within_order_total")
+ORDERS = (
+    "order_net_is_sum_of_lines",
+    "orders_have_lines",
+    "payments_are_order_total",
+    "refunds_within_order_total",
+)
 
 
 def integrity_rules() -> tuple[str, ...]:
@@ -27,7 +32,7 @@ def integrity_rules() -> tuple[str, ...]:
         for reference in found.references
         for column in reference.columns
     )
-    return (*SUMS, *references, *(f"{name}_key_unique" for name in contracts()))
+    return (*ORDERS, *references, *(f"{name}_key_unique" for name in contracts()))
 
 
 def integrity_suite(retailer: Retailer) -> Suite:

@@ -16,7 +16,9 @@ header as (
         net_amount,
         net_amount + shipping_amount + tax_amount as total_amount,
         currency,
-        is_counted
+        is_counted,
+        ordered_at,
+        _source
     from {{ ref('fct_order') }}
     where not is_derived
 ),
@@ -106,13 +108,38 @@ compared as (
     {%- endfor %}
 ),
 
+-- Inputs whose orders have lines, and the first order that has some.
+lined as (
+    select
+        header._source,
+        min(header.ordered_at) as since
+    from header
+    inner join lines on header.order_id = lines.order_id
+    group by header._source
+),
+
+-- Counted orders of such inputs without a line of any kind.
+bare as (
+    select header.*
+    from header
+    inner join lined on header._source = lined._source and header.ordered_at >= lined.since
+    where
+        header.is_counted
+        and not exists (
+            select 1 from {{ ref('fct_order_line') }} as line
+            where line.order_id = header.order_id
+        )
+),
+
 landed as (
     select
         latest.order_id,
         latest._source,
         latest._batch_id
     from ({{ latest_versions('orders') }}) as latest
-    where latest.order_id in (select unequal.order_id from unequal)
+    where
+        latest.order_id in (select unequal.order_id from unequal)
+        or latest.order_id in (select bare.order_id from bare)
 ),
 
 -- Orders of which there are lines and no header: few, so that lines are looked through once.
@@ -193,6 +220,21 @@ found as (
     having count(*) > 1
     union all
     {%- endfor %}
+    select
+        'orders_have_lines' as rule,
+        'WARN' as severity,
+        'orders' as entity,
+        bare.order_id as entity_key,
+        'order_lines' as other_entity,
+        bare.order_id as other_key,
+        cast({{ money('bare.net_amount') }} as string) || ' ' || bare.currency as left_value,
+        cast(null as string) as right_value,
+        {{ money('bare.net_amount') }} as difference,
+        landed._source as source,
+        landed._batch_id as batch_id
+    from bare
+    left join landed on bare.order_id = landed.order_id
+    union all
     select
         compared.rule,
         'ERROR' as severity,

@@ -49,15 +49,22 @@ def fill(made: Shop) -> None:
             order("twice", WHEN, 11.0, updated_at=at(WHEN)),
             order("newer", WHEN, 10.0, updated_at=at(WHEN)),
             order("newer", WHEN, 11.0, updated_at=at("2026-01-10 03:00")),
+            order("bare", WHEN, 10.0),
+            order("before lines", "2026-01-01 03:00", 10.0),
         ],
         superseding=2,
     )
+    # Nobody expects lines of an input that has none.
+    made.land("orders", [order("headers only", WHEN, 10.0)], source="headers")
     made.land(
         "order_lines",
         [
             line("good", 1, WHEN, 4.0),
             line("good", 2, WHEN, 6.0),
             line("lines", 1, WHEN, 9.98),
+            *(line(name, 1, WHEN, 10.0) for name in ("paid", "refunded", "dollars")),
+            line("twice", 1, WHEN, 1.0, line_type="adjustment"),
+            line("newer", 1, WHEN, 11.0),
             line("strangers", 1, WHEN, 9.99, product_id="p9"),
             line("nowhere", 1, WHEN, 5.0),
             # A credit note is no order, and an adjustment sells nothing.

@@ -19,6 +19,7 @@ def test_every_rule_finds_its_rows_and_no_others(found: list[dict[str, Any]]) ->
         ("order_lines_order_id_known", "ERROR", "nowhere|1"),
         ("order_lines_product_id_known", "WARN", "strangers|1"),
         ("order_net_is_sum_of_lines", "ERROR", "lines"),
+        ("orders_have_lines", "WARN", "bare"),
         ("orders_key_unique", "ERROR", "twice"),
         ("orders_member_id_known", "WARN", "strangers"),
         ("orders_staff_id_known", "WARN", "strangers"),
@@ -43,6 +44,9 @@ def test_a_violation_shows_both_sides(found: list[dict[str, Any]]) -> None:
 
     assert sides["order_net_is_sum_of_lines", "lines"] == (
         "order_lines", "lines", "10.0000 CNY", "9.9800 CNY in 1 lines", Decimal("0.0200")
+    )  # fmt: skip
+    assert sides["orders_have_lines", "bare"] == (
+        "order_lines", "bare", "10.0000 CNY", None, Decimal("10.0000")
     )  # fmt: skip
     assert sides["payments_are_order_total", "paid"] == (
         "payments", "paid", "11.0000 CNY", "10.0000 CNY in 1 payments", Decimal("1.0000")

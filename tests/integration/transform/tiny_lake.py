@@ -89,6 +89,7 @@ class Shop:
         rows: Sequence[Row],
         superseding: int = 0,
         loaded_at: datetime = LOADED,
+        source: str = "made-up",
     ) -> None:
         """Land rows as one batch; columns left out are null, audit columns get sensible values."""
         found = contract(entity)
@@ -104,14 +105,14 @@ class Shop:
         for row in whole:
             assert set(row) <= known, f"{entity} has no column {set(row) - known}"
         table = pa.Table.from_pylist(whole, schema)
-        table = table.append_column("_source", pa.array(["made-up"] * len(whole), pa.string()))
+        table = table.append_column("_source", pa.array([source] * len(whole), pa.string()))
         commit(
             Lake(self.paths).folder(entity),
             pa.RecordBatchReader.from_batches(table.schema, table.to_batches()),
             Manifest(
                 batch_id=batch,
                 entity=entity,
-                source="made-up",
+                source=source,
                 rows_in=len(whole),
                 accepted=len(whole),
                 superseding=superseding,
