@@ -343,16 +343,21 @@ def test_trades_land_and_what_a_break_left_out_comes_later(
 # --- object storage ---------------------------------------------------------------------------
 
 
-def test_objects_land_under_their_keys_and_a_replaced_one_lands_again(
-    shop: Shop, storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def fed_by(shop: Shop, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Fed:
+    """A shop that object storage feeds."""
     monkeypatch.setenv("DROP_KEY_ID", "key")
     monkeypatch.setenv("DROP_SECRET", "secret")
     connection = {
         "type": "objects", "bucket": BUCKET, "endpoint": storage.endpoint, "scheme": "http",
         "timeout_seconds": 5, "access_key": "${DROP_KEY_ID}", "secret_key": "${DROP_SECRET}",
     }  # fmt: skip
-    fed = Fed(shop, connection)
+    return Fed(shop, connection)
+
+
+def test_objects_land_under_their_keys_and_a_replaced_one_lands_again(
+    shop: Shop, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed = fed_by(shop, storage, monkeypatch)
     fed.input("ledger", "points/*.csv*", format="csv")
     shop.mapping("points", POINTS)
     key = "points/门店 [1].csv"
@@ -378,12 +383,10 @@ def test_objects_land_under_their_keys_and_a_replaced_one_lands_again(
     ]
 
 
-def test_an_object_that_is_as_it_was_before_holds_again(shop: Shop, storage: Storage) -> None:
-    connection = {
-        "type": "objects", "bucket": BUCKET, "endpoint": storage.endpoint, "scheme": "http",
-        "timeout_seconds": 5, "access_key": "key", "secret_key": "secret",
-    }  # fmt: skip
-    fed = Fed(shop, connection)
+def test_an_object_that_is_as_it_was_before_holds_again(
+    shop: Shop, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed = fed_by(shop, storage, monkeypatch)
     fed.input("ledger", "points.csv", format="csv")
     shop.mapping("points", POINTS)
     for hour, change in enumerate((10, 12, 10)):
