@@ -70,7 +70,15 @@ from siyu.ingestion.readers import (
     named,
     require_readable,
 )
-from siyu.ingestion.rules import MALFORMED_RECORD, cast, given, is_broken, row_rules, violations
+from siyu.ingestion.rules import (
+    KNOWN_AT,
+    MALFORMED_RECORD,
+    cast,
+    given,
+    is_broken,
+    row_rules,
+    violations,
+)
 from siyu.ingestion.scrub import scrubbed
 from siyu.lake import (
     Lake,
@@ -88,7 +96,6 @@ from siyu.quality import key_text
 from siyu.retailer import Retailer
 from siyu.vault import Tokenised, Vault
 
-_KNOWN_AT = "_known_at"
 # A quarter of a row group of the lake: larger batches cost the system more than they save.
 _ROWS_AT_ONCE = 30_720
 _BROKEN_RULES = 'STRUCT(rule VARCHAR, "column" VARCHAR, "value" VARCHAR)[]'
@@ -451,7 +458,7 @@ def _require_columns(job: Job, mapped: Mapping[str, str], numbered: bool) -> Non
     if numbered:
         needed.discard("line_no")
     missing = sorted(needed - set(mapped))
-    surplus = sorted(set(mapped) - known - {*ORIGIN, _KNOWN_AT})
+    surplus = sorted(set(mapped) - known - {*ORIGIN, KNOWN_AT})
     if numbered and "line_no" in mapped:
         surplus.append("line_no (numbered at landing)")
     if missing or surplus:
@@ -478,10 +485,12 @@ def _require_columns(job: Job, mapped: Mapping[str, str], numbered: bool) -> Non
 
 def _typed(entity: Contract, mapped: Mapping[str, str], numbered: bool) -> str:
     """SELECT of the mapping's columns in the contract's types, with what they were before."""
+    known_at = KNOWN_AT if KNOWN_AT in mapped else "NULL"
     columns = [
         "CAST(_file AS VARCHAR) AS _file",
         "CAST(_row AS BIGINT) AS _row",
-        f"{_KNOWN_AT if _KNOWN_AT in mapped else 'NULL'}::TIMESTAMP AS _given_known_at",
+        f"{known_at} AS _raw_known_at",
+        f"TRY_CAST({known_at} AS TIMESTAMP) AS _given_known_at",
     ]
     for column in entity.columns:
         name = identifier(column.name)
@@ -511,6 +520,8 @@ def _payload(entity: Contract, mapped: Mapping[str, str]) -> str:
         for column in entity.columns
         if column.name in mapped
     )
+    if KNOWN_AT in mapped:
+        fields += f", {literal(KNOWN_AT)}: _raw_known_at"
     return f"CAST(to_json({{{fields}}}) AS VARCHAR)"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from siyu.contracts import Column, Contract
 from siyu.ingestion.scrub import scrubbed
@@ -17,6 +17,11 @@ from siyu.lake import identifier, literal
 from siyu.retailer import Retailer
 
 MALFORMED_RECORD = "malformed_record"
+
+# What a mapping may yield besides the contract's columns: when a row could be known.
+KNOWN_AT = "_known_at"
+# So much later than it landed a row may be dated.
+AHEAD = timedelta(minutes=15)
 
 _VALUE_LENGTH = 80
 # A value is masked before it is cut to that length, but need not be masked to its end. What stands at
@@ -234,7 +239,7 @@ def row_rules(
         entity: The contract.
         retailer: Knows namespaces and the first day of history.
         mapped: Columns of the mapping with their types.
-        now: No event may be later.
+        now: No event, version or knowledge may be later by more than ``AHEAD``.
     """
     rules = [
         rule
@@ -242,8 +247,17 @@ def row_rules(
         if column.name in mapped
         for rule in _column_rules(column, mapped[column.name], retailer)
     ]
+    # A clock that runs ahead dates a row a little later than it lands.
+    latest = _timestamp(now + AHEAD)
     if entity.event_time is not None and entity.event_time in mapped:
-        rules += _event_rules(entity.column(entity.event_time), retailer, now)
+        rules += _event_rules(entity.column(entity.event_time), retailer, latest)
+    rules += [
+        _future(entity.column(name), latest)
+        for name in (entity.version, "recorded_at")
+        if name is not None and name in mapped
+    ]
+    if KNOWN_AT in mapped:
+        rules += _known_rules(mapped[KNOWN_AT], latest)
     return tuple(rules)
 
 
@@ -266,6 +280,11 @@ def kept_value(column: Column, expression: str) -> str:
     """SQL of a value as it may be kept in the open: short, and never a direct identifier."""
     if column.pii == "direct":
         return "CAST(NULL AS VARCHAR)"
+    return _masked(expression)
+
+
+def _masked(expression: str) -> str:
+    """SQL of the beginning of a value, with what looks like a phone or an e-mail masked."""
     text = f"CAST({expression} AS VARCHAR)"
     masked = scrubbed(f"left({text}, {_LOOKED_AT})")
     # A negative length leaves so many characters out at the end.
@@ -327,11 +346,31 @@ def _column_rules(column: Column, mapped_type: str, retailer: Retailer) -> Itera
         yield rule("currency", f"{name} NOT IN ({', '.join(map(literal, _CURRENCIES))})")
 
 
-def _event_rules(column: Column, retailer: Retailer, now: datetime) -> Iterator[Rule]:
+def _future(column: Column, latest: str) -> Rule:
+    """A version or a record from the future would hide every true one that follows."""
+    name = identifier(column.name)
+    at = f"local_to_utc(CAST({name} AS TIMESTAMP))" if column.type == "date" else name
+    broken = f"isfinite({at}) AND {at} > {latest}"
+    return Rule("future_time", column.name, broken, kept_value(column, name))
+
+
+def _known_rules(mapped_type: str, latest: str) -> Iterator[Rule]:
+    """Rules on when a mapping says that a row could be known."""
+    known, raw = "_given_known_at", "_raw_known_at"
+    said = f"trim({raw}) <> ''" if mapped_type == "VARCHAR" else f"{raw} IS NOT NULL"
+    unfit = f"CASE WHEN {known} IS NULL THEN {said} ELSE NOT isfinite({known}) END"
+    yield Rule("type", KNOWN_AT, unfit, _masked(raw))
+    yield Rule("future_time", KNOWN_AT, f"isfinite({known}) AND {known} > {latest}", _masked(raw))
+
+
+def _timestamp(at: datetime) -> str:
+    return f"CAST({literal(at.strftime('%Y-%m-%d %H:%M:%S.%f'))} AS TIMESTAMP)"
+
+
+def _event_rules(column: Column, retailer: Retailer, latest: str) -> Iterator[Rule]:
     value = kept_value(column, identifier(column.name))
     # The event's columns are made beside the contract's; an infinite time is no event.
     happened = "_event_at IS NOT NULL AND isfinite(_event_at)"
-    latest = f"CAST({literal(now.strftime('%Y-%m-%d %H:%M:%S.%f'))} AS TIMESTAMP)"
     yield Rule("future_event", column.name, f"{happened} AND _event_at > {latest}", value)
     first = f"CAST({literal(retailer.history_from.isoformat())} AS DATE)"
     yield Rule("before_history", column.name, f"{happened} AND _event_date < {first}", value)

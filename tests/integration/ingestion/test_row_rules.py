@@ -49,6 +49,45 @@ def test_each_type_is_judged(shop: Shop, values: dict[str, str], rule: str, colu
     assert shop.broken() == [("channel_spend", rule, column, 1)]
 
 
+@pytest.mark.parametrize("column", ["updated_at", "recorded_at", "_known_at"])
+def test_a_row_from_the_future_cannot_hide_those_that_follow(shop: Shop, column: str) -> None:
+    shop.input("crm", format="csv", location="*.csv")
+    shop.mapping("members", "SELECT ident('crm', id) AS member_id, "
+                            f"local_to_utc(stamp) AS {column}, _file, _row FROM crm")  # fmt: skip
+    # Landed at 12:00 in Shanghai.
+    shop.write("a.csv", "id,stamp\n1,2099-01-01\n2,2026-06-30 12:14:59\n3,\n")
+    manifest = shop.landed("members")
+    assert shop.broken() == [("members", "future_time", column, 1)]
+    (row,) = open_quarantine(shop.settings, manifest.batch_id)
+    assert row["rules"][0]["value"] == "2098-12-31 16:00:00"
+
+
+@pytest.mark.parametrize(("said", "broken"), [
+    ("2026-06-01 10:00:00", []), ("", []), ("soon", ["soon"]), ("infinity", ["infinity"]),
+])  # fmt: skip
+def test_when_a_row_was_known_is_judged_row_by_row(
+    shop: Shop, said: str, broken: list[str]
+) -> None:
+    shop.input("crm", format="csv", location="*.csv")
+    shop.mapping("members", "SELECT ident('crm', id) AS member_id, stamp AS _known_at, _file, _row "
+                            "FROM crm")  # fmt: skip
+    shop.write("a.csv", f"id,stamp\n1,{said}\n2,2026-06-02\n")
+    manifest = shop.landed("members")
+    held = open_quarantine(shop.settings, manifest.batch_id)
+    assert [row["rules"] for row in held] == [
+        [{"rule": "type", "column": "_known_at", "value": value}] for value in broken
+    ]
+    assert [row["payload"]["_known_at"] for row in held] == broken
+    assert manifest.accepted == 2 - len(broken)
+
+
+def test_an_event_may_be_dated_by_a_clock_that_runs_ahead(points_shop: Shop) -> None:
+    points_shop.write("ledger/a.csv", ledger_csv(
+        "p1,7,1,adjust,2026-06-30 12:14:59", "p2,7,1,adjust,2026-06-30 12:15:01"))  # fmt: skip
+    points_shop.landed("points")
+    assert points_shop.rows("points", "entry_id") == [("p1",)]
+
+
 @pytest.mark.parametrize("member", ["'7'", "'card:7'", "'crm:'", "'CRM:7'"])
 def test_an_identifier_needs_a_declared_namespace_and_a_value(shop: Shop, member: str) -> None:
     shop.input("crm", format="csv", location="crm.csv")
