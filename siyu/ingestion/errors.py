@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -68,6 +69,21 @@ def explained(error: Exception) -> str:
         return " ".join(str(error).split())
     column = re.search(r"casting from source column (\w+)", str(error))
     return type(error).__name__ + (f" in column {column.group(1)}" if column else "")
+
+
+def not_committed(error: DeltaError | OSError, root: Path) -> InputError:
+    """What to say of a write that the lake did not take.
+
+    Args:
+        error: What stopped it.
+        root: Folder of the retailer's places.
+    """
+    if isinstance(error, DeltaError):
+        return InputError(f"nothing was committed: {uncommitted(error)}")
+    return InputError(
+        f"nothing was committed: {error}; see that the disk under {root} has room and may be "
+        "written to, then land again"
+    )
 
 
 def uncommitted(error: DeltaError) -> str:

@@ -47,7 +47,7 @@ from siyu.ingestion.errors import (
     InputError,
     LandingError,
     explained,
-    uncommitted,
+    not_committed,
 )
 from siyu.ingestion.mapping import (
     ORIGIN,
@@ -256,13 +256,8 @@ def land_entity(
             errors[source] = InputError(
                 f"the engine gave up: {explained(error)}; see that disk and memory suffice"
             )
-        except DeltaError as error:
-            errors[source] = InputError(f"nothing was committed: {uncommitted(error)}")
-        except OSError as error:
-            errors[source] = InputError(
-                f"nothing was committed: {error}; see that the disk under {job.paths.root} has room "
-                "and may be written to, then land again"
-            )
+        except (DeltaError, OSError) as error:
+            errors[source] = not_committed(error, job.paths.root)
     if errors:
         raise LandingError(entity, errors, reports)
     return reports

@@ -16,9 +16,10 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 
 import duckdb
+from deltalake.exceptions import DeltaError
 
 from siyu.contracts import Contract
-from siyu.ingestion.errors import InputError, explained
+from siyu.ingestion.errors import InputError, explained, not_committed
 from siyu.lake import Lake, Manifest, active_files, identifier, literal, rewrite
 
 MIGRATIONS = resources.files("siyu.contracts") / "migrations"
@@ -37,7 +38,8 @@ def migrate(
         folder: Holds the migrations.
 
     Raises:
-        InputError: a migration does not run, or a required column is left without a value.
+        InputError: a migration does not run, a required column is left without a value, or the
+            table could not be written.
     """
     active = lake.ledger(entity.entity).active
     before = min((m.contract_version for m in active), default=entity.contract_version)
@@ -67,6 +69,9 @@ def migrate(
             raise InputError(
                 f"migration {name}: {explained(error)}; mend siyu/contracts/migrations"
             ) from None
+        except (DeltaError, OSError) as error:
+            written = lake.folder(entity.entity)
+            raise InputError(f"migration {name}: {not_committed(error, written)}") from None
     return said
 
 

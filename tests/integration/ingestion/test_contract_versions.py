@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake.exceptions import DeltaError
 from made_up_shop import NOW, Shop, make_shop
 
 import siyu.lake
@@ -99,6 +100,20 @@ def test_sql_that_does_not_run_is_named_and_nothing_changes(shop: Shop, tmp_path
     with pytest.raises(InputError, match=r"migration stores_v1_to_v2: .*nosuch"):
         migrate(shop.lake, changed(), "run", NOW, write(tmp_path, "SELECT nosuch FROM previous"))
     assert shop.lake.version("stores") == version
+
+
+@pytest.mark.parametrize("error", [DeltaError("no commit"), OSError(28, "No space left")])
+def test_a_migration_that_cannot_be_written_is_an_error_of_the_entity(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(migration, "rewrite", fails)
+    with pytest.raises(
+        InputError, match=r"migration stores_v1_to_v2: nothing was committed: .*[Nn]o "
+    ):
+        migrate(shop.lake, changed(), "run", NOW, write(tmp_path))
 
 
 def test_a_migration_killed_before_its_commit_leaves_the_old_table(
