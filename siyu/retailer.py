@@ -271,12 +271,15 @@ class EntitySettings(_Data):
             a key per line; exact repeats are then kept as lines of their own.
         min_rows: Fewest rows the lake must hold.
         max_quarantined_share: Largest share of rows that may be quarantined, 0 to 1.
+        keys_from_several_inputs: Whether two inputs mean the same thing by the same key, so that the
+            newer row replaces the other input's.
         note: Why, for whoever reads the gate's result.
     """
 
     line_no: Literal["occurrence"] | None = None
     min_rows: int = Field(default=1, ge=1)
     max_quarantined_share: float = Field(default=0.01, ge=0, le=1)
+    keys_from_several_inputs: bool = False
     note: str = ""
 
 

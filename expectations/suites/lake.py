@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from expectations.rules import (
+    ROWS,
     Rule,
     Suite,
     between,
@@ -62,6 +63,7 @@ def _rules(contract: Contract, retailer: Retailer) -> Iterator[Rule]:
     for column in contract.columns:
         yield from _column_rules(column, retailer)
     yield from _event_rules(contract, retailer)
+    yield from _key_rules(contract, retailer)
     yield from _manifest_rules(contract, retailer)
 
 
@@ -106,6 +108,21 @@ def _event_rules(contract: Contract, retailer: Retailer) -> Iterator[Rule]:
         "no event lies more than a day after its row was landed",
         f"_event_at > _loaded_at + {_FUTURE}",
     )
+
+
+def _key_rules(contract: Contract, retailer: Retailer) -> Iterator[Rule]:
+    """A key stands for one thing: of two rows that share it, staging takes the newer one."""
+    inputs = _inputs(contract, retailer)
+    if len(inputs) < 2 or retailer.entity(contract.entity).keys_from_several_inputs:
+        return
+    key = ", ".join(contract.key)
+    shared = f"SELECT {key} FROM ({ROWS}) GROUP BY {key} HAVING min(_source) <> max(_source)"
+    yield measured(
+        "key_from_one_input",
+        f"no {key} comes from more than one of {', '.join(inputs)}",
+        f"(SELECT count(*) FROM ({shared}))",
+        most=0, severity="WARN", broken=f"({key}) IN ({shared})",
+    )  # fmt: skip
 
 
 def _manifest_rules(contract: Contract, retailer: Retailer) -> Iterator[Rule]:
