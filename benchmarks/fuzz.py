@@ -4,10 +4,13 @@
 with seed 7. Files of the simulated retailer, and of the public ones where SIYU_DATA is set, are
 spoilt one at a time (``_mutations``) and landed each in a home of its own, beside whole files of the
 other inputs of its entity. A right outcome is one of two. Either the input lands: every record read
-is accounted for, as many as the file is known to hold, and lake and quarantine hold as many rows as
-the manifest says. Or it is refused by an error that names the file and says what to do, and the
+is accounted for, as many as the file is known to hold, lake and quarantine hold as many rows as the
+manifest says, and each row in quarantine names its file and the rules that it broke. Or it is refused by an error that names the file and says what to do, and the
 other inputs land. Either way no message holds a direct identifier. Processes apart land the files,
 so that a crash or a hang costs one file.
+
+``python -m benchmarks.fuzz keep FOLDER 100`` judges nothing: it lands 100 spoilt files of the simulated
+retailer one after another in one home, and leaves it for a look with ``siyu quarantine list``.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from random import Random
@@ -34,7 +37,7 @@ import duckdb
 import pyarrow.parquet as pq
 import yaml
 
-from benchmarks._mutations import MUTATIONS, Whole
+from benchmarks._mutations import MUTATIONS, Mutant, Whole
 from benchmarks._report import at_least, measured, report
 from siyu.config import REPO, Settings
 from siyu.ingestion import LandingError, LandingReport, land_entity, open_quarantine
@@ -86,6 +89,7 @@ class Outcome:
     Attributes:
         case: Number of the file; with the seed it says everything.
         said: Input and spoiling.
+        real: Whether it is a file of a public data set.
         outcome: ``landed`` or ``refused``; empty when neither.
         rules: Rows by the rule that quarantined them.
         faults: What is wrong with the outcome; empty when it is right.
@@ -93,6 +97,7 @@ class Outcome:
 
     case: int
     said: str
+    real: bool = False
     outcome: str = ""
     rules: Mapping[str, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
@@ -175,20 +180,13 @@ def land_case(corpus: Corpus, home: Path, seed: int, case: int) -> Outcome:
     """
     random = Random(f"{seed} {case}")
     chosen = corpus.seeds[case % len(corpus.seeds)]
-    settings, inputs = _retailer(home, chosen)
-    form = inputs[chosen.source]["format"]
-    spoiling = random.choice(sorted(MUTATIONS[form]))
-    mutant = MUTATIONS[form][spoiling](random, corpus.whole(chosen, chosen.source))
-    name = f"case_{case}.{form}{mutant.suffix}"
+    settings, inputs = _retailer(home, chosen.retailer, [chosen.entity])
     for source in inputs:
-        folder = home / "source" / source
-        folder.mkdir(parents=True)
-        if source == chosen.source:
-            (folder / name).write_bytes(mutant.data)
-        else:
-            data = corpus.whole(chosen, source).data
-            (folder / f"whole.{inputs[source]['format']}").write_bytes(data)
-    outcome = Outcome(case, f"{chosen.source}: {spoiling}")
+        if source != chosen.source:
+            _deliver_whole(corpus, home, chosen, source)
+    spoiling, mutant, file = _deliver_spoilt(corpus, home, random, chosen, case)
+    name = file.name
+    outcome = Outcome(case, f"{chosen.source}: {spoiling}", real=chosen.retailer.name != "demo")
     heard: list[str] = []
     listening = _Listening(heard)
     logging.getLogger().addHandler(listening)
@@ -219,7 +217,7 @@ def land_case(corpus: Corpus, home: Path, seed: int, case: int) -> Outcome:
             outcome.faults.append(f"does not say what to do: {said}")
     elif chosen.source in landed and (manifest := landed[chosen.source].manifest) is not None:
         outcome.outcome = "landed"
-        outcome.faults += _unaccounted(settings, manifest, mutant.records)
+        outcome.faults += _unaccounted(settings, manifest, name, mutant.records)
         outcome.rules = _rules(settings, manifest)
     elif not outcome.faults:
         outcome.faults.append("neither landed nor refused")
@@ -243,14 +241,37 @@ class _Listening(logging.Handler):
         self._heard.append(record.getMessage())
 
 
-def _retailer(home: Path, seed: Seed) -> tuple[Settings, dict[str, Any]]:
-    """A retailer with one entity, whose files lie under ``home``."""
-    said = yaml.safe_load((seed.retailer / "retailer.yaml").read_text("utf-8"))
-    sql = (seed.retailer / f"{seed.entity}.sql").read_text("utf-8")
+def _deliver_whole(corpus: Corpus, home: Path, seed: Seed, source: str) -> None:
+    """Put a whole file of an input where it is landed from."""
+    form = read_retailer(seed.retailer).inputs[source].format
+    file = home / "source" / source / f"whole.{form}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(corpus.whole(seed, source).data)
+
+
+def _deliver_spoilt(
+    corpus: Corpus, home: Path, random: Random, seed: Seed, case: int
+) -> tuple[str, Mutant, Path]:
+    """Put a spoilt file where it is landed from; with what was done to it."""
+    form = read_retailer(seed.retailer).inputs[seed.source].format
+    spoiling = random.choice(sorted(MUTATIONS[form]))
+    mutant = MUTATIONS[form][spoiling](random, corpus.whole(seed, seed.source))
+    file = home / "source" / seed.source / f"case_{case}.{form}{mutant.suffix}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(mutant.data)
+    return spoiling, mutant, file
+
+
+def _retailer(
+    home: Path, retailer: Path, entities: Sequence[str]
+) -> tuple[Settings, dict[str, Any]]:
+    """A retailer with some of another's entities, whose files lie under ``home``."""
+    said = yaml.safe_load((retailer / "retailer.yaml").read_text("utf-8"))
+    mappings = {entity: (retailer / f"{entity}.sql").read_text("utf-8") for entity in entities}
     inputs = {
         name: {**settings, "location": f"{home}/source/{name}/*"}
         for name, settings in said["inputs"].items()
-        if re.search(rf"\b{name}\b", sql)
+        if any(re.search(rf"\b{name}\b", sql) for sql in mappings.values())
     }
     folder = home / "retailers" / "shop"
     folder.mkdir(parents=True)
@@ -258,11 +279,14 @@ def _retailer(home: Path, seed: Seed) -> tuple[Settings, dict[str, Any]]:
     (folder / "retailer.yaml").write_text(
         yaml.safe_dump({**said, **settings, "name": "shop"}, allow_unicode=True), "utf-8"
     )
-    (folder / f"{seed.entity}.sql").write_text(sql, "utf-8")
+    for entity, sql in mappings.items():
+        (folder / f"{entity}.sql").write_text(sql, "utf-8")
     return Settings(home / "home", "shop", home / "retailers", "duckdb", None), inputs
 
 
-def _unaccounted(settings: Settings, manifest: Manifest, records: int | None) -> Iterator[str]:
+def _unaccounted(
+    settings: Settings, manifest: Manifest, name: str, records: int | None
+) -> Iterator[str]:
     """What does not add up between a file, its manifest, the lake and the quarantine."""
     out = manifest.accepted + manifest.duplicates + manifest.quarantined + manifest.suppressed
     if manifest.rows_in != out:
@@ -276,9 +300,13 @@ def _unaccounted(settings: Settings, manifest: Manifest, records: int | None) ->
         ).fetchone()
     if row is None or row[0] != manifest.accepted:
         yield f"{manifest.accepted} rows accepted, {row and row[0]} in the lake"
-    kept = len(open_quarantine(settings, manifest.batch_id)) if manifest.quarantined else 0
-    if kept != manifest.quarantined:
-        yield f"{manifest.quarantined} rows quarantined, {kept} in the quarantine"
+    kept = open_quarantine(settings, manifest.batch_id) if manifest.quarantined else []
+    if len(kept) != manifest.quarantined:
+        yield f"{manifest.quarantined} rows quarantined, {len(kept)} in the quarantine"
+    if strange := {row["file"] for row in kept} - {name}:
+        yield f"rows of {name} in the quarantine are said to be of {', '.join(sorted(strange))}"
+    if silent := sum(not any(broken["rule"] for broken in row["rules"]) for row in kept):
+        yield f"{silent} rows in the quarantine name no rule"
 
 
 def _rules(settings: Settings, manifest: Manifest) -> dict[str, int]:
@@ -355,6 +383,40 @@ def _land(folder: Path, seed: int, first: int, files: int) -> None:
         print(json.dumps(asdict(outcome)), flush=True)
 
 
+def keep(folder: Path, files: int, seed: int = SEED) -> Settings:
+    """Land spoilt files of the simulated retailer one after another, in one home that stays.
+
+    A file that is refused is said and taken away, as a person would, so that its input lands again.
+
+    Args:
+        folder: For the home, the files and the retailer's settings; empty.
+        files: How many.
+        seed: Seed of all draws.
+
+    Returns:
+        The settings of the home.
+    """
+    corpus = Corpus.make(folder / "whole")
+    seeds = [Seed(REPO / "retailers" / "demo", *each) for each in _SIMULATED]
+    entities = sorted({one.entity for one in seeds})
+    settings, inputs = _retailer(folder, seeds[0].retailer, entities)
+    for source in inputs:
+        _deliver_whole(corpus, folder, seeds[0], source)
+    retailer = load_retailer(settings)
+    for entity in entities:
+        land_entity(settings, retailer, entity, "fuzz", NOW)
+    for case in range(files):
+        chosen = seeds[case % len(seeds)]
+        random = Random(f"{seed} {case}")
+        spoiling, _, file = _deliver_spoilt(corpus, folder, random, chosen, case)
+        try:
+            land_entity(settings, retailer, chosen.entity, "fuzz", NOW + timedelta(hours=case + 1))
+        except LandingError as error:
+            file.unlink()
+            print(f"refused ({spoiling}): {error}", file=sys.stderr)
+    return settings
+
+
 def main(files: int = FILES, seed: int = SEED) -> bool:
     """Land spoilt files and count right outcomes.
 
@@ -378,6 +440,7 @@ def main(files: int = FILES, seed: int = SEED) -> bool:
         goal=at_least(1.0),
         compared_with="every file, landed in full or refused by name",
         files=len(outcomes),
+        real_files=sum(outcome.real for outcome in outcomes),
         seed=seed,
         landed=sum(outcome.outcome == "landed" for outcome in outcomes),
         refused=sum(outcome.outcome == "refused" for outcome in outcomes),
@@ -390,5 +453,11 @@ def main(files: int = FILES, seed: int = SEED) -> bool:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["land"]:
         _land(Path(sys.argv[2]), *map(int, sys.argv[3:6]))
+    elif sys.argv[1:2] == ["keep"]:
+        kept = keep(Path(sys.argv[2]).resolve(), *map(int, sys.argv[3:5]))
+        shown = (
+            f"SIYU_HOME={kept.home} SIYU_RETAILERS={kept.retailers} SIYU_RETAILER={kept.retailer}"
+        )
+        print(f"{shown} siyu quarantine list")
     else:
         sys.exit(0 if main(*map(int, sys.argv[1:3])) else 1)
