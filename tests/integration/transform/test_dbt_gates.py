@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import duckdb
@@ -190,3 +192,27 @@ def test_events_name_each_node_as_it_starts_and_ends(built: Shop) -> None:
         ("NodeStart", "model.siyu.dim_date"),
         ("NodeFinished", "model.siyu.dim_date"),
     ]
+
+
+def test_a_layer_that_does_not_fit_on_the_disk_leaves_its_tables_as_they_were(
+    copy: Shop, full_disk: Callable[[], AbstractContextManager[None]]
+) -> None:
+    def days() -> int:
+        with Warehouse.of(copy.settings).connect() as connection:
+            (count,) = connection.execute("SELECT count(*) FROM unified.dim_date").fetchall()
+        return int(count[0])
+
+    whole = days()
+    with Warehouse.of(copy.settings).connect(read_only=False) as connection:
+        connection.execute("DELETE FROM unified.dim_date WHERE year = 2026")
+    before = days()
+    assert before < whole
+    with full_disk():
+        run = build(copy, "dim_date")
+    (stopped,) = [result for result in run.results if result.status == "error"]
+    assert stopped.name == "dim_date"
+    assert "File too large" in stopped.message
+    assert str(copy.paths.warehouse) in stopped.message
+    assert days() == before
+    assert build(copy, "dim_date").success
+    assert days() == whole
