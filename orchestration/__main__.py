@@ -26,6 +26,8 @@ from orchestration.lib.standing import MADE_ANEW
 from orchestration.resources.workspace import last_complete_day
 from siyu.config import SettingsError
 from siyu.lake import LakeError
+from siyu.maintenance import is_crowded
+from siyu.paths import Paths
 from siyu.retailer import RetailerError
 
 JOBS = ("land", "replay", "refresh", "train", "score", "publish", "rebuild", "maintenance")
@@ -37,7 +39,7 @@ UNDATED = ("land", "replay", "publish", "maintenance")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the job that the arguments name; a refresh lands first, to know its day.
+    """Run the job that the arguments name; a refresh lands first, to know its day, and keeps up the lake.
 
     Returns:
         0 when it succeeded, 1 when it failed, 2 when it could not start.
@@ -61,10 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if said.job == "refresh" and not _run("land", None):
             return 1
         day = None if said.job in UNDATED else said.as_of or _default_day(environment)
-        return 0 if _run(said.job, day, MADE_ANEW if said.full else None) else 1
+        if not _run(said.job, day, MADE_ANEW if said.full else None):
+            return 1
+        return 0 if said.job != "refresh" or _keep_up(environment) else 1
     except (SettingsError, RetailerError, LakeError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
+
+
+def _keep_up(environment: Environment) -> bool:
+    """Upkeep where the days' landings have crowded a table: without a daemon no schedule sees to it."""
+    return not is_crowded(Paths.of(environment.settings)) or _run("maintenance", None)
 
 
 def _default_day(environment: Environment) -> str:

@@ -84,6 +84,11 @@ def maintain(paths: Paths, keep: timedelta = KEEP) -> list[Upkeep]:
     ]
 
 
+def is_crowded(paths: Paths) -> bool:
+    """Whether some table has fallen into so many small pieces that upkeep would compact it."""
+    return any(_crowded(DeltaTable(str(folder))) for _, folder in _tables(paths))
+
+
 def compact(folder: Path) -> int:
     """Rewrite the small files of every partition of a Delta table that has many of them.
 

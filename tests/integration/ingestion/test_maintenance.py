@@ -20,7 +20,7 @@ from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA
 from siyu.ingestion import open_quarantine
 from siyu.ingestion.drift import open_aside
 from siyu.lake import Lake, Manifest, commit
-from siyu.maintenance import FEW, compact, maintain, vacuum
+from siyu.maintenance import FEW, compact, is_crowded, maintain, vacuum
 from siyu.ops import GateResult, Ledger, Outcome
 from siyu.warehouse import Warehouse, WarehouseBusy
 
@@ -163,6 +163,12 @@ def test_a_table_of_few_files_is_left_alone(shop: Shop) -> None:
         commit(folder, batch(number).to_reader(), manifest(number))
     version = DeltaTable(str(folder)).version()
     assert compact(folder) == version
+
+
+def test_a_lake_is_crowded_until_it_is_compacted(shop: Shop, crumbs: Path) -> None:
+    assert is_crowded(shop.paths)
+    maintain(shop.paths)
+    assert not is_crowded(shop.paths)
 
 
 def test_a_second_compaction_does_nothing(crumbs: Path) -> None:
