@@ -14,17 +14,20 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 import duckdb
+from deltalake import DeltaTable
 
 from siyu.config import REPO
+from siyu.contracts import contracts
 from siyu.dictionary import read_models
 from siyu.identity import IdentityStore
+from siyu.lake import Lake, active_files, literal
 from siyu.ops import Ledger
 from siyu.paths import Paths
 
@@ -39,6 +42,8 @@ _READ = 1.0
 _PUBLISHED = ("unified", "marts", "features", "ops", "ml")
 # When and by which run, not what: a run that is killed and run again has other ones.
 STAMPS = frozenset({"run_id", "updated_run_id", "known_at", "_known_at"})
+# Of what landed: also when, and what is sealed under another key each time.
+_STAMPS_OF_LANDED = STAMPS | {"_loaded_at", "loaded_at", "sealed_key", "sealed"}
 # Ids that are made of the run.
 _STAMPS_OF = {"unified.identity_event": frozenset({"event_id"})}
 
@@ -164,6 +169,7 @@ class Held:
     """What a home holds when no run is at work, run stamps aside.
 
     Attributes:
+        landed: Of the lake by entity, and of the quarantine.
         tables: Of the warehouse, those that are published.
         published: Of the publication.
         identity: Customer of each identifier.
@@ -172,6 +178,7 @@ class Held:
         litter: What nobody will ever read.
     """
 
+    landed: Contents
     tables: Contents
     published: Contents
     identity: Mapping[str, str | None]
@@ -184,6 +191,7 @@ class Held:
         found = [
             f"{where} {table}: {ours.get(table)} instead of {theirs.get(table)}"
             for where, ours, theirs in (
+                ("landed", self.landed, undisturbed.landed),
                 ("warehouse", self.tables, undisturbed.tables),
                 ("publication", self.published, undisturbed.published),
             )
@@ -205,6 +213,7 @@ def held(paths: Paths) -> Held:
     people = IdentityStore(paths).previous().to_pylist()
     ledger = Ledger(paths.ops)
     return Held(
+        landed=landed(paths),
         tables=tables,
         published=published,
         identity={row["identifier"]: row["customer_id"] for row in people},
@@ -230,16 +239,36 @@ def contents(
     for table in _tables(connection):
         if among is not None and table not in among:
             continue
-        columns = [str(row[0]) for row in connection.execute(f"DESCRIBE {table}").fetchall()]
-        stamps = STAMPS | _STAMPS_OF.get(table, frozenset())
-        kept = ", ".join(f'"{column}"' for column in columns if column not in stamps)
-        row = connection.execute(
-            f"SELECT count(*), coalesce(sum(CAST(hash(r) AS HUGEINT)), 0) "
-            f"FROM (SELECT {kept} FROM {table}) AS r"
-        ).fetchone()
-        if row is not None:
-            found[table] = (int(row[0]), int(row[1]))
+        found[table] = _content(connection, table, STAMPS | _STAMPS_OF.get(table, frozenset()))
     return found
+
+
+def landed(paths: Paths) -> dict[str, tuple[int, int]]:
+    """The same of what is in the lake, by entity, and of the quarantine."""
+    lake = Lake(paths)
+    rows = {f"lake.{entity}": lake.query(entity) for entity in contracts() if lake.files(entity)}
+    quarantine = DeltaTable(str(paths.quarantine))
+    files = ", ".join(map(literal, active_files(quarantine)))
+    rows["quarantine"] = f"SELECT * FROM read_parquet([{files}], hive_partitioning = true)"
+    with duckdb.connect() as connection:
+        return {
+            name: _content(connection, f"({query})", _STAMPS_OF_LANDED)
+            for name, query in rows.items()
+        }
+
+
+def _content(
+    connection: duckdb.DuckDBPyConnection, table: str, stamps: Set[str]
+) -> tuple[int, int]:
+    """Rows of a table, and a hash of them without their stamps."""
+    columns = [str(row[0]) for row in connection.execute(f"DESCRIBE FROM {table}").fetchall()]
+    kept = ", ".join(f'"{column}"' for column in columns if column not in stamps)
+    row = connection.execute(
+        f"SELECT count(*), coalesce(sum(CAST(hash(r) AS HUGEINT)), 0) "
+        f"FROM (SELECT {kept} FROM {table}) AS r"
+    ).fetchone()
+    assert row is not None  # a count always is one
+    return int(row[0]), int(row[1])
 
 
 def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:

@@ -8,8 +8,8 @@ same beginning. The steps are taken in turn, so that landing, every layer, train
 publishing are met; which step of a stage, and how far into it, is drawn by a seed. How far is
 counted in CPU seconds of the run, which the machine's load does not move.
 
-Equal means: every table of the warehouse and of the publication has the same rows, run stamps
-aside, every identifier has the same customer, no run is left open anywhere, nothing blocks, nothing
+Equal means: the lake, the quarantine and every table of the warehouse and of the publication have the
+same rows, run stamps aside, every identifier has the same customer, no run is left open anywhere, nothing blocks, nothing
 half-written lies about, and whoever read the publication meanwhile could.
 """
 
@@ -158,6 +158,8 @@ def main(kills: int = KILLS, members: int = MEMBERS) -> bool:
         equal=equal,
         steps_hit=len({moment.step for moment in chosen}),
         tables=len(undisturbed.published),
+        landed_rows=sum(rows for rows, _ in undisturbed.landed.values()),
+        quarantined_rows=undisturbed.landed["quarantine"][0],
         members=members,
         wall_seconds=cost.wall_seconds,
         cpu_seconds=cost.cpu_seconds,

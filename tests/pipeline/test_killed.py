@@ -15,7 +15,7 @@ import pytest
 from first_refresh import Refreshed
 from whole_job import Run, State, WholeJob, fingerprints, whole_job
 
-from benchmarks._killing import Ended, Progress, Reader, held, run
+from benchmarks._killing import Contents, Ended, Progress, Reader, held, landed, run
 from ml.registry import Registry
 from ml.tasks import task_of
 from siyu.backup import restore
@@ -35,11 +35,13 @@ class Killed:
     Attributes:
         ended: How it went.
         state: What was there.
+        landed: What lake and quarantine had held before, where it was taken down.
         reader: Who read the publication meanwhile, where there was one.
     """
 
     ended: Ended
     state: State
+    landed: Contents | None = None
     reader: Reader | None = None
 
 
@@ -50,12 +52,14 @@ class Again:
     Attributes:
         run: How it went.
         state: What there was after it.
+        landed: What lake and quarantine held after it.
         open_runs: Runs said to be going on although none is.
         litter: What nobody will ever read.
     """
 
     run: Run
     state: State
+    landed: Contents
     open_runs: list[str]
     litter: list[str]
 
@@ -72,6 +76,7 @@ def job(refreshed: Refreshed, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="module")
 def landing(job: WholeJob) -> Killed:
     """Killed as it writes rows into the lake; the batch has been taken out to land again."""
+    undisturbed = landed(job.paths)
     (batch,) = job.lake.manifests(LANDED)
     settings, now = job.environment.settings, datetime.now(UTC)
     retract_batch(settings, batch.batch_id, now)
@@ -79,7 +84,7 @@ def landing(job: WholeJob) -> Killed:
     folder = job.lake.folder(LANDED)
     before = set(folder.rglob("*"))
     ended = run("land", {}, lambda _: set(folder.rglob("*")) != before)
-    return Killed(ended, job.state())
+    return Killed(ended, job.state(), undisturbed)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +114,7 @@ def publishing(job: WholeJob, whole: Again) -> Killed:
     """Killed as it copies tables into the next publication."""
     reader = Reader(job.paths)
     ended = run("publish", {}, lambda _: any(job.paths.serving.glob(".*.partial")), reader.look)
-    return Killed(ended, job.state(), reader)
+    return Killed(ended, job.state(), reader=reader)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +124,7 @@ def published(job: WholeJob, publishing: Killed) -> Again:
 
 def _again(job: WholeJob, name: str, day: str | None) -> Again:
     done, found = job.run(name, day), held(job.paths)
-    return Again(done, job.state(), list(found.open_runs), list(found.litter))
+    return Again(done, job.state(), found.landed, list(found.open_runs), list(found.litter))
 
 
 # --- restored ----------------------------------------------------------------------------------
@@ -155,6 +160,11 @@ def test_each_run_was_killed_at_the_work_it_was_to_be_killed_at(
 def test_the_run_after_succeeds(whole: Again) -> None:
     assert whole.run.success, (whole.run.failures, whole.run.failed_checks)
     assert whole.state.blocks == {}
+
+
+def test_lake_and_quarantine_hold_what_they_held(landing: Killed, whole: Again) -> None:
+    assert whole.landed["quarantine"][0] > 0
+    assert whole.landed == landing.landed
 
 
 def test_every_customer_keeps_their_id(refreshed: Refreshed, whole: Again) -> None:

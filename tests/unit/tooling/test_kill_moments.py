@@ -36,10 +36,15 @@ def test_a_run_that_has_passed_the_moment_is_killed_at_once() -> None:
 
 
 def test_what_differs_is_named() -> None:
-    before = Held({"marts.kpi": (1, 5)}, {"marts.kpi": (1, 5)}, {"crm:1": "c_1"}, [], [], [])
+    landed, table = {"lake.orders": (9, 3), "quarantine": (2, 7)}, {"marts.kpi": (1, 5)}
+    before = Held(landed, table, table, {"crm:1": "c_1"}, [], [], [])
     assert before.differences(before) == []
-    after = Held({"marts.kpi": (2, 9)}, {}, {"crm:1": "c_2"}, ["run r"], ["lake.x"], ["tmp/a"])
+    twice = {**landed, "quarantine": (4, 14)}
+    after = Held(
+        twice, {"marts.kpi": (2, 9)}, {}, {"crm:1": "c_2"}, ["run r"], ["lake.x"], ["tmp/a"]
+    )
     assert after.differences(before) == [
+        "landed quarantine: (4, 14) instead of (2, 7)",
         "warehouse marts.kpi: (2, 9) instead of (1, 5)",
         "publication marts.kpi: None instead of (1, 5)",
         "the identity map",
