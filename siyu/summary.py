@@ -68,40 +68,37 @@ def _landed(paths: Paths, retailer: Retailer) -> Table:
 
 
 def _customers(connection: duckdb.DuckDBPyConnection, retailer: Retailer) -> Table:
-    """Customers, and how much of what happened is tied to one."""
+    """Customers, what they bought up to the as-of day, and how much of it is tied to one."""
     table = Table(title="Customers and coverage", title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
-    for label, sql in (
-        ("customers", "SELECT count(*) FROM unified.dim_customer"),
-        ("identifiers resolved", "SELECT count(customer_id) FROM unified.customer_identifier"),
-        ("orders", "SELECT count(*) FROM unified.fct_order WHERE is_counted"),
+    identifiers = "SELECT count(customer_id) FROM unified.customer_identifier"
+    table.add_row("customers", _whole(connection, "SELECT count(*) FROM unified.dim_customer"))
+    table.add_row("identifiers resolved", _whole(connection, identifiers))
+    (sold,) = _rows(
+        connection,
+        "SELECT sum(orders) AS orders, sum(net_sales) AS net_sales, "
+        "sum(refunded_amount) AS refunded, sum(net_revenue) AS net_revenue, "
+        "1 - sum(unresolved_orders) / nullif(sum(orders), 0) AS orders_known, "
+        "1 - sum(unresolved_net_sales) / nullif(sum(net_sales), 0) AS sales_known "
+        "FROM marts.kpi_weekly",
+    )
+    table.add_row("orders", f"{sold['orders'] or 0:,}")
+    table.add_row(f"net sales, {retailer.currency}", f"{sold['net_sales'] or 0:,.2f}")
+    table.add_row("refunds", f"{-(sold['refunded'] or 0):,.2f}")
+    table.add_row("net revenue", f"{sold['net_revenue'] or 0:,.2f}", style="bold")
+    interactions = "SELECT count(customer_id) / nullif(count(*), 0) FROM unified.fct_interaction"
+    for label, share in (
+        ("orders of a known customer", sold["orders_known"]),
+        ("sales of a known customer", sold["sales_known"]),
+        ("interactions of a known customer", _one(connection, interactions)),
     ):
-        table.add_row(label, f"{_one(connection, sql):,}")
-    sales = _one(connection, "SELECT sum(net_amount) FROM unified.fct_order WHERE is_counted") or 0
-    refunds = _one(connection, "SELECT sum(amount) FROM unified.fct_refund WHERE is_counted") or 0
-    table.add_row(f"net sales, {retailer.currency}", f"{sales:,.2f}")
-    table.add_row("refunds", f"{-refunds:,.2f}")
-    table.add_row("net revenue", f"{sales - refunds:,.2f}", style="bold")
-    for label, sql in (
-        (
-            "orders of a known customer",
-            "SELECT avg(CASE WHEN is_resolved THEN 1 ELSE 0 END) FROM unified.fct_order "
-            "WHERE is_counted",
-        ),
-        (
-            "revenue of a known customer",
-            "SELECT sum(CASE WHEN is_resolved THEN net_amount END) / sum(net_amount) "
-            "FROM unified.fct_order WHERE is_counted",
-        ),
-        (
-            "interactions of a known customer",
-            "SELECT count(customer_id) / nullif(count(*), 0) FROM unified.fct_interaction",
-        ),
-    ):
-        share = _one(connection, sql)
         table.add_row(label, "none supplied" if share is None else f"{float(share):.1%}")
     return table
+
+
+def _whole(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
+    return f"{_one(connection, sql):,}"
 
 
 def _models(connection: duckdb.DuckDBPyConnection) -> RenderableType:

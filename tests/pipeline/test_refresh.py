@@ -16,8 +16,10 @@ import duckdb
 import pytest
 from canary import Canary, canaries, leaks
 from first_refresh import Refreshed
+from typer.testing import CliRunner
 from whole_job import Run, State, WholeJob, whole_job
 
+from siyu.cli import app
 from siyu.contracts import contracts
 from siyu.ingestion import retract_batch
 from siyu.serving import Status, status
@@ -180,6 +182,66 @@ def test_scores_are_of_the_day_and_say_why(job: WholeJob, day: str) -> None:
             "FROM ml.customer_scores"
         ).fetchall()
     assert scored == [(day, True)]
+
+
+@pytest.fixture(scope="module")
+def page(job: WholeJob, first: After) -> list[list[str]]:
+    """What `siyu summary` prints after the first refresh, line by line, by cell."""
+    said = CliRunner().invoke(app, ["summary"], env={"COLUMNS": "200"})
+    assert said.exit_code == 0, said.output
+    lines = (re.split(r"[│┃]", line.strip("│┃ ")) for line in said.output.split("\n"))
+    return [[cell.strip() for cell in line] for line in lines]
+
+
+def test_the_summary_counts_the_rows_of_every_entity_as_the_manifests_do(
+    job: WholeJob, page: list[list[str]]
+) -> None:
+    outcomes = ("rows_in", "accepted", "duplicates", "quarantined", "suppressed")
+    shown = {entity: counts for entity, *counts in page if len(counts) == len(outcomes)}
+    totals = dict.fromkeys(outcomes, 0)
+    for entity in contracts():
+        manifests = job.lake.manifests(entity)
+        counts = {name: sum(getattr(m, name) for m in manifests) for name in outcomes}
+        totals = {name: totals[name] + counts[name] for name in outcomes}
+        assert shown[entity] == [f"{counts[name]:,}" for name in outcomes]
+    assert shown["all"] == [f"{totals[name]:,}" for name in outcomes]
+
+
+def test_the_summary_says_of_customers_what_is_published(
+    job: WholeJob, page: list[list[str]]
+) -> None:
+    shown = {cells[0]: cells[1] for cells in page if len(cells) == 2}
+    with job.published() as connection:
+        (customers, revenue) = connection.execute(
+            "SELECT (SELECT count(*) FROM marts.customer_360), "
+            "(SELECT sum(net_revenue) FROM marts.kpi_weekly)"
+        ).fetchone() or (None, None)
+    assert (shown["customers"], shown["net revenue"]) == (f"{customers:,}", f"{revenue:,.2f}")
+
+
+def test_the_summary_shows_each_model_beside_its_baselines(
+    job: WholeJob, page: list[list[str]]
+) -> None:
+    shown = {tuple(cells) for cells in page if len(cells) == 4}
+    with job.published() as connection:
+        kept = connection.execute(
+            "SELECT DISTINCT task, model, auc, pr_auc, log_loss FROM "
+            "(PIVOT ml.model_metrics ON metric USING first(value) GROUP BY task, model)"
+        ).fetchall()
+    assert {task for task, *_ in kept} == {"churn", "repurchase"}
+    assert {"logistic", "prior", "recency", "frequency"} < {model for _, model, *_ in kept}
+    for _, model, *values in kept:
+        assert (model, *("–" if v is None else f"{v:.4f}" for v in values)) in shown
+
+
+def test_the_summary_says_what_passed_and_what_is_published(
+    day: str, first: After, page: list[list[str]]
+) -> None:
+    said = " ".join(cell for cells in page for cell in cells)
+    assert re.search(r"Gates: [1-9]\d* checks passed, \d+ warn, 0 block", said)
+    assert f"Published: as of {day}, in {first.state.publication}" in said
+    assert "Blocked: nothing" in said
+    assert "make ui" in said
 
 
 # --- again -------------------------------------------------------------------------------------
