@@ -312,7 +312,6 @@ class Retailer(_Data):
     phone_region: str = Field(default="CN", description="region of phones without a prefix")
     history_from: date = Field(description="first local day of the data; events before are refused")
     history_to: date | None = Field(default=None, description="last local day of a closed data set")
-    point_value: float = Field(default=0.01, description="money value of one loyalty point")
     identifiers: Mapping[str, Namespace]
     connections: Mapping[str, Connection] = {}
     inputs: Mapping[InputName, Input]

@@ -136,7 +136,6 @@ def dbt_vars(
         "history_from": retailer.history_from.isoformat(),
         "timezone": retailer.timezone,
         "currency": retailer.currency,
-        "point_value": retailer.point_value,
         "identifier_types": {name: ns.type for name, ns in retailer.identifiers.items()},
         "models": {name: task.model_dump(mode="json") for name, task in retailer.models.items()},
         "gates": dict(retailer.gates),
