@@ -165,11 +165,12 @@ def ui(
 
 
 @app.command()
-def docs() -> None:
-    """Write the data dictionary from the contracts and the dbt project."""
-    from siyu.dictionary import write
+def generate() -> None:
+    """Write what follows from the contracts and models: parts of dbt's project, data dictionary."""
+    from siyu import dictionary, transform
 
-    _out.print(f"wrote {write()}", highlight=False)
+    for file in (*transform.write_generated(), dictionary.write()):
+        _plain(f"wrote {file}")
 
 
 @retailer_app.command("check")

@@ -468,7 +468,7 @@ def _rows(settings: Settings, query: str) -> list[dict[str, Any]]:
     return rows
 
 
-_HEADER = "# Generated from siyu/contracts by siyu.transform.write_generated; edit the contracts.\n"
+_HEADER = "# Generated from siyu/contracts by `siyu generate`; edit the contracts.\n"
 
 _LAKE_TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str, str]]]] = {
     "customer_identifier": (
@@ -551,10 +551,11 @@ def generated() -> dict[Path, str]:
     }
 
 
-def write_generated() -> None:
-    """Write the generated files of ``dbt_project``."""
+def write_generated() -> list[Path]:
+    """Write the generated files of ``dbt_project``; says which."""
     for file, text in generated().items():
         file.write_text(text, "utf-8")
+    return list(generated())
 
 
 def sources_yaml() -> str:
@@ -622,7 +623,7 @@ def contract_keys_sql() -> str:
         for entity, said in known.items()
     )
     return (
-        "{#- Generated from siyu/contracts by siyu.transform.write_generated; edit the contracts. -#}\n"
+        "{#- Generated from siyu/contracts by `siyu generate`; edit the contracts. -#}\n"
         "{#- Each lake entity's key and version column. -#}\n"
         f"{{% macro contract_keys() -%}}\n    {{{{ return({{\n{lines}\n    }}) }}}}\n"
         "{%- endmacro %}\n"

@@ -1,4 +1,4 @@
-{#- Generated from siyu/contracts by siyu.transform.write_generated; edit the contracts. -#}
+{#- Generated from siyu/contracts by `siyu generate`; edit the contracts. -#}
 {#- Each lake entity's key and version column. -#}
 {% macro contract_keys() -%}
     {{ return({

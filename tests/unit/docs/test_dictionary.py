@@ -34,7 +34,7 @@ def page() -> str:
 
 def test_the_committed_page_is_current(page):
     current = FILE.is_file() and FILE.read_text("utf-8") == page
-    assert current, f"{FILE.name} is out of date: run `siyu docs` and commit it"
+    assert current, f"{FILE.name} is out of date: run `siyu generate` and commit it"
 
 
 @pytest.mark.parametrize("entity", contracts())

@@ -87,9 +87,7 @@ def test_the_project_lists_every_variable_that_a_run_gives() -> None:
 
 @pytest.mark.parametrize("file", generated(), ids=lambda file: file.name)
 def test_generated_files_say_what_the_contracts_say(file: Path) -> None:
-    assert file.read_text("utf-8") == generated()[file], (
-        f"{file} is stale: run siyu.transform.write_generated()"
-    )
+    assert file.read_text("utf-8") == generated()[file], f"{file} is stale: run `siyu generate`"
 
 
 def test_every_contract_is_a_source_with_all_its_lake_columns() -> None:
