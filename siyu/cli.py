@@ -33,9 +33,11 @@ app = typer.Typer(
 )
 retailer_app = typer.Typer(help="A retailer's folder.", no_args_is_help=True)
 batch_app = typer.Typer(help="Batches in the lake.", no_args_is_help=True)
+vault_app = typer.Typer(help="Direct identifiers, encrypted.", no_args_is_help=True)
 quarantine_app = typer.Typer(help="Rows that broke a rule, and why.", no_args_is_help=True)
 app.add_typer(retailer_app, name="retailer")
 app.add_typer(batch_app, name="batch")
+app.add_typer(vault_app, name="vault")
 app.add_typer(quarantine_app, name="quarantine")
 
 _out = Console()
@@ -295,6 +297,30 @@ def _plain(line: str) -> None:
 
 @app.command()
 def backup(
+@vault_app.command("rotate")
+def vault_rotate() -> None:
+    """Wrap the vault anew under another wrapping key; values and tokens stay as they are.
+
+    The new key is SIYU_NEW_WRAPPING_KEY, or one that is made here where the key in use is a file.
+    """
+    from siyu.vault import Vault, VaultError, new_wrapping_key
+    from siyu.warehouse import WarehouseBusy, writer_lock
+
+    settings, _ = _selected()
+    paths = Paths.of(settings)
+    try:
+        with writer_lock(paths, timeout=0):
+            Vault.of(paths).rotate(new_wrapping_key())
+    except (VaultError, WarehouseBusy) as error:
+        raise _stop(str(error)) from None
+    file = paths.keys / "wrapping.key"
+    _plain(
+        f"The vault is under the new key, which is in {file}. Back that up, apart from the data."
+    )
+    if os.environ.get("SIYU_WRAPPING_KEY"):
+        _plain("Now set SIYU_WRAPPING_KEY to the new key; once it is kept there, remove the file.")
+
+
     folder: Annotated[Path, typer.Argument(help="where backups are kept, one folder each")],
     keys: Annotated[
         Path | None, typer.Option(help="copy the keys here too, on another medium")

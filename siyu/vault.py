@@ -39,6 +39,7 @@ _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _TOKEN_KEY = "SIYU_TOKEN_KEY"  # noqa: S105 - the name of a variable, not a secret
 _WRAPPING_KEY = "SIYU_WRAPPING_KEY"
+_NEW_WRAPPING_KEY = "SIYU_NEW_WRAPPING_KEY"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS value (
@@ -81,6 +82,23 @@ def load_keys(paths: Paths, env: Mapping[str, str] | None = None) -> Keys:
         _key(env.get(_TOKEN_KEY), _TOKEN_KEY, paths.keys / "token.key"),
         _key(env.get(_WRAPPING_KEY), _WRAPPING_KEY, paths.keys / "wrapping.key"),
     )
+
+
+def new_wrapping_key(env: Mapping[str, str] | None = None) -> bytes:
+    """The key to rotate to: from the environment, or a fresh one where the one in use is a file.
+
+    Raises:
+        VaultError: none is given while the one in use is, or it is not 32 bytes of base64.
+    """
+    env = os.environ if env is None else env
+    said = env.get(_NEW_WRAPPING_KEY)
+    if said:
+        return _decoded(said, _NEW_WRAPPING_KEY)
+    if env.get(_WRAPPING_KEY):
+        raise VaultError(
+            f"{_WRAPPING_KEY} is set, so set {_NEW_WRAPPING_KEY} to the key that takes its place"
+        )
+    return secrets.token_bytes(_KEY_BYTES)
 
 
 def _key(said: str | None, variable: str, file: Path) -> bytes:
