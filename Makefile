@@ -8,6 +8,8 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 VENV := $(or $(UV_PROJECT_ENVIRONMENT),.venv)
 BIN := $(VENV)/bin
+# Of the simulated retailer: tiny, demo, or a number of members.
+SIZE ?= demo
 # Processes that run tests side by side.
 JOBS ?= 2
 
@@ -36,7 +38,7 @@ help: ## List the commands
 
 .PHONY: demo
 demo: $(env_ready) ## Simulate a retailer, run every job on it, print what came out
-	@$(BIN)/siyu demo
+	@$(BIN)/siyu demo --size $(SIZE)
 
 .PHONY: ui
 ui: $(env_ready) ## Start Dagster and MLflow on localhost

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -17,10 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from siyu import dagster_home
+from siyu import servers
 from siyu.config import REPO, Settings, SettingsError
 from siyu.paths import Paths
-from siyu.retailer import RetailerError, load_retailer
+from siyu.retailer import Retailer, RetailerError, load_retailer
 
 if TYPE_CHECKING:
     from siyu.simulator import Size
@@ -33,12 +32,12 @@ app = typer.Typer(
 )
 retailer_app = typer.Typer(help="A retailer's folder.", no_args_is_help=True)
 batch_app = typer.Typer(help="Batches in the lake.", no_args_is_help=True)
-vault_app = typer.Typer(help="Direct identifiers, encrypted.", no_args_is_help=True)
 quarantine_app = typer.Typer(help="Rows that broke a rule, and why.", no_args_is_help=True)
+vault_app = typer.Typer(help="Direct identifiers, encrypted.", no_args_is_help=True)
 app.add_typer(retailer_app, name="retailer")
 app.add_typer(batch_app, name="batch")
-app.add_typer(vault_app, name="vault")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(vault_app, name="vault")
 
 _out = Console()
 _err = Console(stderr=True)
@@ -48,6 +47,15 @@ def _settings() -> Settings:
     try:
         return Settings.from_env()
     except SettingsError as error:
+        raise _stop(str(error)) from None
+
+
+def _selected() -> tuple[Settings, Retailer]:
+    """The settings, and the retailer that they select."""
+    settings = _settings()
+    try:
+        return settings, load_retailer(settings)
+    except RetailerError as error:
         raise _stop(str(error)) from None
 
 
@@ -62,19 +70,30 @@ def demo(
     seed: Annotated[int, typer.Option(help="the same seed gives the same files")] = 7,
 ) -> None:
     """Simulate a retailer, run everything on it, print what came out."""
-    from siyu.simulator import simulate
-
     settings = _settings()
     sources = settings.home / "demo" / "sources"
     os.environ["SIYU_RETAILER"] = "demo"
     if sources.exists():
-        _out.print(f"Source files are there already: {sources}", highlight=False)
+        _plain(
+            f"Source files are there already: {sources}. --size and --seed change nothing; to begin "
+            f"anew, remove {sources.parent}"
+        )
     else:
-        _out.print(f"Simulating a retailer's source systems into {sources}", highlight=False)
-        simulate(sources, _size(size), seed, on_progress=_tell)
+        _plain(f"Simulating a retailer's source systems into {sources}")
+        _simulate(sources, size, seed)
     if _job("refresh") != 0:
         raise typer.Exit(1)
     summary()
+
+
+def _simulate(folder: Path, size: str, seed: int) -> None:
+    from siyu.simulator import SimulationError
+    from siyu.simulator import simulate as run
+
+    try:
+        run(folder, _size(size), seed, on_progress=_tell)
+    except SimulationError as error:
+        raise _stop(str(error)) from None
 
 
 def _size(said: str) -> Size:
@@ -101,9 +120,7 @@ def simulate(
     seed: Annotated[int, typer.Option(help="the same seed gives the same files")] = 7,
 ) -> None:
     """Write a made-up retailer's source files, and the truth about them."""
-    from siyu.simulator import simulate as run
-
-    run(folder, _size(size), seed, on_progress=_tell)
+    _simulate(folder, size, seed)
 
 
 @app.command()
@@ -111,11 +128,7 @@ def summary() -> None:
     """What landed, who the customers are, how the models do, what is published."""
     from siyu.summary import print_summary
 
-    settings = _settings()
-    try:
-        print_summary(settings, load_retailer(settings), _out)
-    except RetailerError as error:
-        raise _stop(str(error)) from None
+    print_summary(*_selected(), _out)
 
 
 @app.command()
@@ -124,7 +137,8 @@ def status() -> None:
     from siyu.serving import status as read
     from siyu.summary import status_page
 
-    _out.print(status_page(read(Paths.of(_settings()))))
+    settings, _ = _selected()
+    _out.print(status_page(read(Paths.of(settings))))
 
 
 @app.command()
@@ -133,37 +147,19 @@ def ui(
     mlflow_port: Annotated[int, typer.Option(help="port of the MLflow UI")] = 5000,
 ) -> None:
     """Start Dagster and MLflow on localhost; Ctrl-C stops them."""
-    settings = _settings()
-    mlflow = Paths.of(settings).mlflow
-    mlflow.mkdir(parents=True, exist_ok=True)
-    environment = {
-        "DAGSTER_HOME": str(dagster_home.lay_out(settings)),
-        "DAGSTER_DISABLE_TELEMETRY": "yes",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        **os.environ,
-    }
-    bin_folder = Path(sys.executable).parent
-    workspace = ["-w", str(REPO / "workspace.yaml")]
-    host = "127.0.0.1"
-    commands = [
-        [str(bin_folder / "dagster-webserver"), *workspace, "-h", host, "-p", str(dagster_port)],
-        [str(bin_folder / "dagster-daemon"), "run", *workspace],
-        [str(bin_folder / "mlflow"), "server", "--host", host, "--port", str(mlflow_port),
-         "--workers", "1", "--backend-store-uri", f"sqlite:///{mlflow / 'mlflow.db'}",
-         "--artifacts-destination", str(mlflow / "artifacts")],
-    ]  # fmt: skip
-    servers = [subprocess.Popen(command, cwd=REPO, env=environment) for command in commands]
-    _out.print(f"Dagster  http://{host}:{dagster_port}\nMLflow   http://{host}:{mlflow_port}")
-    _out.print("Ctrl-C stops both.")
+    settings, _ = _selected()
+    mlflow = servers.mlflow_elsewhere(os.environ) or f"http://{servers.HOST}:{mlflow_port}"
+
+    def say() -> None:
+        _plain(f"Dagster  http://{servers.HOST}:{dagster_port}\nMLflow   {mlflow}")
+        _plain("Ctrl-C stops what runs here.")
+
+    started = servers.ui_servers(settings, dagster_port, mlflow_port, os.environ)
     try:
-        for server in servers:
-            server.wait()
-    except KeyboardInterrupt:
-        for server in servers:
-            server.send_signal(signal.SIGINT)
-        for server in servers:
-            server.wait()
+        servers.run(started, servers.ui_environment(settings, os.environ), say)
+    except servers.ServerEnded as error:
+        _err.print(str(error), markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
 
 
 @app.command()
@@ -194,9 +190,17 @@ def retailer_check(
 @batch_app.command("list")
 def batch_list(entity: Annotated[str, typer.Argument(help="entity, such as orders")]) -> None:
     """The batches of an entity that are in force."""
+    from siyu.contracts import ContractError, contract
     from siyu.lake import Lake
 
-    for manifest in Lake(Paths.of(_settings())).manifests(entity):
+    settings, _ = _selected()
+    try:
+        manifests = Lake(Paths.of(settings)).manifests(contract(entity).entity)
+    except ContractError as error:
+        raise _stop(str(error)) from None
+    if not manifests:
+        _plain(f"no batch of {entity} is in force")
+    for manifest in manifests:
         _plain(
             f"{manifest.batch_id}  {manifest.source:<24} {manifest.accepted:>10,} accepted  "
             f"{manifest.quarantined:>7,} quarantined  {manifest.loaded_at:%Y-%m-%d %H:%M}"
@@ -214,7 +218,7 @@ def batch_retract(
     from siyu.ingestion import BatchError, retract_batch
     from siyu.warehouse import WarehouseBusy
 
-    settings = _settings()
+    settings, _ = _selected()
     try:
         done = retract_batch(settings, batch_id, datetime.now(UTC), force=force)
     except (BatchError, RetailerError, WarehouseBusy) as error:
@@ -230,7 +234,7 @@ def batch_restore(batch_id: Annotated[str, typer.Argument(help="batch retracted 
     from siyu.ingestion import BatchError, restore_batch
     from siyu.warehouse import WarehouseBusy
 
-    settings = _settings()
+    settings, _ = _selected()
     try:
         restore_batch(settings, batch_id, datetime.now(UTC))
     except (BatchError, WarehouseBusy) as error:
@@ -244,12 +248,8 @@ def quarantine_list() -> None:
     from siyu.quality import quarantine
     from siyu.summary import quarantine_page
 
-    settings = _settings()
-    try:
-        found = quarantine(Paths.of(settings), load_retailer(settings))
-    except RetailerError as error:
-        raise _stop(str(error)) from None
-    _out.print(quarantine_page(found), crop=False)
+    settings, retailer = _selected()
+    _out.print(quarantine_page(quarantine(Paths.of(settings), retailer)), crop=False)
 
 
 @quarantine_app.command("show")
@@ -259,7 +259,8 @@ def quarantine_show(
     """Which records of a batch were rejected, and the rule and value that did it."""
     from siyu.ingestion.quarantine import rejected_rows
 
-    for row in _rejected(batch_id, rejected_rows(Paths.of(_settings()), batch_id)):
+    settings, _ = _selected()
+    for row in _rejected(batch_id, rejected_rows(Paths.of(settings), batch_id)):
         for broken in row["rules"]:
             value = "" if broken["value"] is None else f" is {broken['value']!r}"
             said = f"{broken['column'] or 'record'}{value} ({broken['rule']})"
@@ -274,8 +275,9 @@ def quarantine_open(
     from siyu.ingestion.quarantine import open_quarantine
     from siyu.vault import VaultError
 
+    settings, _ = _selected()
     try:
-        found = open_quarantine(_settings(), batch_id)
+        found = open_quarantine(settings, batch_id)
     except VaultError as error:
         raise _stop(str(error)) from None
     for row in _rejected(batch_id, found):
@@ -295,8 +297,6 @@ def _plain(line: str) -> None:
     _out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-@app.command()
-def backup(
 @vault_app.command("rotate")
 def vault_rotate() -> None:
     """Wrap the vault anew under another wrapping key; values and tokens stay as they are.
@@ -321,6 +321,8 @@ def vault_rotate() -> None:
         _plain("Now set SIYU_WRAPPING_KEY to the new key; once it is kept there, remove the file.")
 
 
+@app.command()
+def backup(
     folder: Annotated[Path, typer.Argument(help="where backups are kept, one folder each")],
     keys: Annotated[
         Path | None, typer.Option(help="copy the keys here too, on another medium")
@@ -378,8 +380,8 @@ def callbacks(
     from siyu.ingestion.connectors.callbacks import serve
     from siyu.vault import VaultError
 
-    settings = _settings()
+    settings, retailer = _selected()
     try:
-        serve(settings, load_retailer(settings), connection, host=host, port=port)
+        serve(settings, retailer, connection, host=host, port=port)
     except (RetailerError, InputError, VaultError) as error:
         raise _stop(str(error)) from None

@@ -7,10 +7,17 @@ itself, which only ``orchestration`` imports.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from siyu.config import REPO, Settings
 from siyu.paths import Paths
+
+
+def chosen(settings: Settings, env: Mapping[str, str]) -> Path:
+    """The home to use: the one that ``DAGSTER_HOME`` names, else the retailer's, laid out."""
+    named = env.get("DAGSTER_HOME")
+    return Path(named) if named else lay_out(settings)
 
 
 def lay_out(settings: Settings) -> Path:

@@ -12,9 +12,7 @@ from siyu.config import Settings
 
 def prepare_instance(settings: Settings) -> None:
     """Make the instance's home and point ``DAGSTER_HOME`` at it, unless the user named one."""
-    if os.environ.get("DAGSTER_HOME"):
-        return
-    os.environ["DAGSTER_HOME"] = str(dagster_home.lay_out(settings))
+    os.environ["DAGSTER_HOME"] = str(dagster_home.chosen(settings, os.environ))
 
 
 def open_instance() -> dg.DagsterInstance:

@@ -1,9 +1,11 @@
-"""The commands that keep a home safe: they say in one line what is wrong, and exit with 2."""
+"""The small commands: they do what they say, say in one line what is wrong, and then exit with 2."""
 
 from __future__ import annotations
 
+import base64
 import shutil
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,14 @@ from connected_shop import Shop, make_shop
 from filelock import FileLock
 from typer.testing import CliRunner, Result
 
+from siyu import cli, dictionary, transform
 from siyu.cli import app
 from siyu.config import Settings
 from siyu.ingestion import land_entity
 from siyu.lake import Lake
 from siyu.paths import Paths
 from siyu.retailer import load_retailer
+from siyu.vault import Vault, load_keys
 
 
 @pytest.fixture
@@ -129,5 +133,175 @@ def test_a_batch_is_taken_out_or_let_in_only_when_no_run_writes(shop: Shop, comm
     (batch,) = Lake(shop.paths).manifests("staff")
     with FileLock(shop.paths.lock):
         refused = _siyu("batch", command, batch.batch_id)
+    assert refused.exit_code == 2
+    assert "another run of corner_shop is writing" in _one_line(refused.output)
+
+
+# --- batches -----------------------------------------------------------------------------------
+
+
+def _batch(shop: Shop) -> str:
+    (manifest,) = Lake(shop.paths).manifests("staff")
+    return manifest.batch_id
+
+
+def test_the_batches_of_an_entity_are_listed_with_their_rows(shop: Shop) -> None:
+    (manifest,) = Lake(shop.paths).manifests("staff")
+    listed = _siyu("batch", "list", "staff")
+    assert listed.exit_code == 0, listed.output
+    assert listed.output.split()[:4] == [
+        manifest.batch_id, "roster", str(manifest.accepted), "accepted",
+    ]  # fmt: skip
+
+
+def test_that_an_entity_has_no_batch_is_said(shop: Shop) -> None:
+    assert _siyu("batch", "list", "orders").output == "no batch of orders is in force\n"
+
+
+def test_an_entity_that_there_is_not_is_refused(shop: Shop) -> None:
+    refused = _siyu("batch", "list", "ordrs")
+    assert refused.exit_code == 2
+    assert "no contract for 'ordrs'; known: assignments, " in _one_line(refused.output)
+
+
+def test_a_batch_is_retracted_and_restored_by_its_id(shop: Shop) -> None:
+    batch = _batch(shop)
+    retracted = _siyu("batch", "retract", batch)
+    assert retracted.exit_code == 0, retracted.output
+    assert Lake(shop.paths).manifests("staff") == []
+
+    restored = _siyu("batch", "restore", batch)
+    assert restored.exit_code == 0, restored.output
+    settings = Settings.from_env()
+    land_entity(settings, load_retailer(settings), "staff", "run", datetime.now(UTC))
+    assert _batch(shop) == batch
+
+
+@pytest.mark.parametrize("command", ["retract", "restore"])
+def test_a_batch_that_there_is_not_is_refused(shop: Shop, command: str) -> None:
+    refused = _siyu("batch", command, "nothing")
+    assert refused.exit_code == 2
+    assert "no batch nothing is" in _one_line(refused.output)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("status",), ("summary",), ("ui",), ("batch", "list", "staff"), ("batch", "retract", "b"),
+     ("quarantine", "list"), ("vault", "rotate")],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_retailer_that_there_is_not_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("SIYU_HOME", str(tmp_path))
+    monkeypatch.setenv("SIYU_RETAILER", "nobody")
+    refused = _siyu(*command)
+    assert refused.exit_code == 2
+    assert "nobody/retailer.yaml: no such file" in "".join(refused.output.split("\n"))
+
+
+def test_status_of_a_home_without_a_run_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIYU_HOME", str(tmp_path))
+    monkeypatch.setenv("SIYU_RETAILER", "demo")
+    said = _siyu("status")
+    assert said.exit_code == 0
+    assert said.output == "Published: nothing yet\nBlocked: nothing\n"
+
+
+# --- the simulator -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", ["10", "huge"])
+@pytest.mark.parametrize("command", [("simulate", "new"), ("demo",)], ids=" ".join)
+def test_a_size_that_cannot_be_simulated_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], size: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SIYU_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SIYU_RETAILER", "demo")
+    refused = _siyu(*command, "--size", size)
+    assert refused.exit_code == 2, refused.output
+    assert size in refused.output
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_simulation_is_not_written_among_other_files(tmp_path: Path) -> None:
+    (tmp_path / "letters.txt").write_text("mine", "utf-8")
+    refused = _siyu("simulate", tmp_path, "--size", "tiny")
+    assert refused.exit_code == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["letters.txt"]
+
+
+def test_a_demo_says_that_source_files_that_are_there_are_used_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIYU_HOME", str(tmp_path))
+    monkeypatch.setenv("SIYU_RETAILER", "demo")
+    monkeypatch.setattr(cli, "_job", lambda _: 1)
+    (tmp_path / "demo" / "sources").mkdir(parents=True)
+    said = _siyu("demo", "--size", "tiny", "--seed", "8")
+    assert said.exit_code == 1
+    assert "are there already" in said.output
+    assert "--size and --seed change nothing" in said.output
+
+
+# --- files that are generated ------------------------------------------------------------------
+
+
+def test_generating_writes_the_files_that_are_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed = list(transform.generated())
+    # Other tests read the committed files meanwhile.
+    monkeypatch.setattr(transform, "PROJECT", tmp_path)
+    monkeypatch.setattr(dictionary, "write", partial(dictionary.write, tmp_path / "page.md"))
+    written = [*transform.generated(), tmp_path / "page.md"]
+    for file in written:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    said = _siyu("generate")
+    assert said.exit_code == 0, said.output
+    assert said.output.split("\n") == [*(f"wrote {file}" for file in written), ""]
+    for file, made in zip((*committed, dictionary.FILE), written, strict=True):
+        assert made.read_bytes() == file.read_bytes()
+
+
+# --- the wrapping key --------------------------------------------------------------------------
+
+
+def test_rotation_makes_a_new_key_that_opens_the_vault(shop: Shop) -> None:
+    before = load_keys(shop.paths)
+    rotated = _siyu("vault", "rotate")
+    assert rotated.exit_code == 0, rotated.output
+    after = load_keys(shop.paths)
+    assert (after.token, after.wrapping != before.wrapping) == (before.token, True)
+    batch = _batch(shop)
+    key = Vault.of(shop.paths).new_batch_key(batch, datetime.now(UTC))
+    assert Vault.of(shop.paths).batch_key(batch) == key
+
+
+def test_a_key_from_the_environment_is_rotated_to_one_that_is_named(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = base64.b64encode(load_keys(shop.paths).wrapping).decode()
+    new = base64.b64encode(b"n" * 32).decode()
+    monkeypatch.setenv("SIYU_WRAPPING_KEY", old)
+    refused = _siyu("vault", "rotate")
+    assert refused.exit_code == 2
+    assert "set SIYU_NEW_WRAPPING_KEY to the key that takes its place" in _one_line(refused.output)
+
+    monkeypatch.setenv("SIYU_NEW_WRAPPING_KEY", new)
+    rotated = _siyu("vault", "rotate")
+    assert rotated.exit_code == 0, rotated.output
+    assert "Now set SIYU_WRAPPING_KEY to the new key" in _one_line(rotated.output)
+    assert new not in rotated.output
+    monkeypatch.delenv("SIYU_WRAPPING_KEY")
+    assert load_keys(shop.paths).wrapping == b"n" * 32
+
+
+def test_rotation_waits_for_no_run(shop: Shop) -> None:
+    with FileLock(shop.paths.lock):
+        refused = _siyu("vault", "rotate")
     assert refused.exit_code == 2
     assert "another run of corner_shop is writing" in _one_line(refused.output)
