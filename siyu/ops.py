@@ -29,6 +29,15 @@ CREATE TABLE IF NOT EXISTS table_version (
     table_name TEXT NOT NULL, version TEXT NOT NULL, run_id TEXT NOT NULL, gates TEXT NOT NULL,
     as_of_date TEXT, row_count INTEGER, started_at TEXT NOT NULL, written_at TEXT,
     PRIMARY KEY (table_name, version));
+CREATE TABLE IF NOT EXISTS table_by_day (table_name TEXT PRIMARY KEY);
+CREATE VIEW IF NOT EXISTS version_in_force AS
+    SELECT * FROM (
+        SELECT *, row_number() OVER (
+            PARTITION BY table_name,
+                CASE WHEN table_name IN (SELECT table_name FROM table_by_day) THEN as_of_date END
+            ORDER BY started_at DESC, rowid DESC) AS age
+        FROM table_version)
+    WHERE age = 1;
 CREATE TABLE IF NOT EXISTS gate_result (
     table_name TEXT NOT NULL, version TEXT NOT NULL, gate TEXT NOT NULL, rule TEXT NOT NULL,
     severity TEXT NOT NULL, outcome TEXT NOT NULL, failed_count INTEGER, observed TEXT,
@@ -118,12 +127,21 @@ class Standing:
 
 @dataclass(frozen=True)
 class Block:
-    """Why a table stops what reads it, and what to do."""
+    """Why a table stops what reads it, and what to do.
+
+    Attributes:
+        table: ``schema.table``.
+        reason: Why.
+        remedy: What to do.
+        results: The rules that failed, where that is why.
+        day: Which day of a table that is kept by as-of day.
+    """
 
     table: str
     reason: str
     remedy: str
     results: tuple[GateResult, ...] = field(default=())
+    day: date | None = None
 
     def __str__(self) -> str:
         return f"{self.table}: {self.reason} ({self.remedy})"
@@ -159,6 +177,8 @@ class Ledger:
         gates: Iterable[str],
         as_of: date | None = None,
         version: str | None = None,
+        *,
+        by_day: bool = False,
     ) -> str:
         """Say that a new version of a table is being written, before the first row is.
 
@@ -168,9 +188,11 @@ class Ledger:
             table: ``schema.table``.
             run_id: The run that writes.
             gates: Gates that must judge this version.
-            as_of: The partition's day, for tables kept by as-of date; other days keep their say.
+            as_of: The day that the version speaks of.
             version: Name of the version, where the table has one of its own (a Delta version);
                 one already known keeps its results.
+            by_day: Whether the table is kept by as-of day: the version is that of this day alone,
+                and those of all other days stay in force.
 
         Returns:
             The version's name.
@@ -182,6 +204,8 @@ class Ledger:
                 "started_at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (table, version, run_id, json.dumps(sorted(gates)), _iso(as_of), _now()),
             )
+            if by_day:
+                connection.execute("INSERT OR IGNORE INTO table_by_day VALUES (?)", (table,))
         return version
 
     def end_write(
@@ -217,7 +241,7 @@ class Ledger:
         """
         with self._connect() as connection:
             newest = self._newest(connection, table, as_of)
-            if newest is None or self._block(connection, table, as_of) is not None:
+            if newest is None or self._blocks(connection, table, as_of):
                 return None
             same = connection.execute(
                 "SELECT 1 FROM table_basis WHERE table_name = ? AND version = ? AND basis = ?",
@@ -277,6 +301,20 @@ class Ledger:
         if newest is not None:
             found.add(str(newest["version"]))
         return sorted(found)
+
+    def days_written(self, table: str, run_id: str) -> list[date]:
+        """Days that the versions which a run began of a table speak of."""
+        with self._connect() as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT as_of_date FROM table_version "
+                "WHERE table_name = ? AND run_id = ? AND as_of_date IS NOT NULL ORDER BY 1",
+                (table, run_id),
+            )
+            return [date.fromisoformat(row["as_of_date"]) for row in rows]
+
+    def days_blocked(self, tables: Iterable[str]) -> list[date]:
+        """Days on which any of the tables, kept by as-of day, would stop a step that reads it."""
+        return sorted({block.day for block in self.blocks(tables) if block.day is not None})
 
     def record(
         self,
@@ -351,28 +389,36 @@ class Ledger:
         return tuple(_result(row) for row in rows)
 
     def amiss(self, tables: Iterable[str]) -> list[tuple[str, str]]:
-        """(table, ``gate:rule outcome``) of what did not pass on the newest version of each."""
+        """(table, ``gate:rule outcome``) of what did not pass on the versions in force."""
         with self._connect() as connection:
-            newest = {table: self._newest(connection, table, None) for table in tables}
             return sorted(
                 (table, f"{row['gate']}:{row['rule']} {row['outcome']}")
-                for table, version in newest.items()
-                if version is not None
+                for table in tables
                 for row in connection.execute(
                     "SELECT gate, rule, outcome FROM gate_result "
-                    "WHERE table_name = ? AND version = ? AND outcome <> 'passed'",
-                    (table, version["version"]),
+                    "JOIN version_in_force USING (table_name, version) "
+                    "WHERE table_name = ? AND outcome <> 'passed'",
+                    (table,),
                 )
             )
 
     def blocks(self, tables: Iterable[str], as_of: date | None = None) -> list[Block]:
-        """Why each of the tables would stop a step that reads it; empty when none does."""
+        """Why each of the tables would stop a step that reads it; empty when none does.
+
+        Args:
+            tables: ``schema.table`` of each.
+            as_of: The only day that is read, of tables kept by as-of day; else any of their days
+                blocks.
+        """
         with self._connect() as connection:
-            found = (self._block(connection, table, as_of) for table in tables)
-            return [block for block in found if block is not None]
+            return [block for table in tables for block in self._blocks(connection, table, as_of)]
 
     def require_passed(self, tables: Iterable[str], as_of: date | None = None) -> None:
         """Refuse to go on unless the newest version of every table passed its gates.
+
+        Args:
+            tables: ``schema.table`` of each.
+            as_of: As for ``blocks``.
 
         Raises:
             GateBlocked: naming each table, why it blocks and what to do.
@@ -495,39 +541,74 @@ class Ledger:
         ).fetchone()
         return row
 
-    def _block(
+    def _blocks(
         self, connection: sqlite3.Connection, table: str, as_of: date | None
-    ) -> Block | None:
-        newest = self._newest(connection, table, as_of)
-        if newest is None:
-            return Block(table, "never written", "materialise it first")
-        if newest["written_at"] is None:
-            return Block(table, "its last write did not end", "materialise it again")
+    ) -> list[Block]:
+        """Why versions in force block: one of each day, of a table that is kept by day."""
+        versions = self._in_force(connection, table, as_of)
+        if not versions:
+            return [Block(table, "never written", "materialise it first")]
+        found = (self._block(connection, version) for version in versions)
+        return [block for block in found if block is not None]
+
+    @staticmethod
+    def _in_force(
+        connection: sqlite3.Connection, table: str, as_of: date | None
+    ) -> list[sqlite3.Row]:
+        return connection.execute(
+            "SELECT *, table_name IN (SELECT table_name FROM table_by_day) AS by_day "
+            "FROM version_in_force WHERE table_name = ? AND (? IS NULL OR as_of_date = ?) "
+            "ORDER BY as_of_date",
+            (table, _iso(as_of), _iso(as_of)),
+        ).fetchall()
+
+    def _block(self, connection: sqlite3.Connection, version: sqlite3.Row) -> Block | None:
+        table = version["table_name"]
+        day = _day(version["as_of_date"]) if version["by_day"] else None
+        of_day = f" as of {day}" if day else ""
+        if version["written_at"] is None:
+            return Block(
+                table,
+                f"its last write{of_day} did not end",
+                _again(day) or "materialise it again",
+                day=day,
+            )
         judged = connection.execute(
             "SELECT * FROM gate_result WHERE table_name = ? AND version = ?",
-            (table, newest["version"]),
+            (table, version["version"]),
         ).fetchall()
-        missing = set(json.loads(newest["gates"])) - {row["gate"] for row in judged}
+        missing = set(json.loads(version["gates"])) - {row["gate"] for row in judged}
         if missing:
             return Block(
                 table,
-                f"not judged yet by {', '.join(sorted(missing))}",
-                "run its checks, or materialise it together with them",
+                f"not judged yet by {', '.join(sorted(missing))}{of_day}",
+                _again(day) or "run its checks, or materialise it together with them",
+                day=day,
             )
         failed = tuple(found for row in judged if (found := _result(row)).blocks)
         if failed:
             return Block(
                 table,
-                f"failed {', '.join(f'{r.gate}:{r.rule}' for r in failed)}",
-                "mend the source or retract the batch, then refresh",
+                f"failed {', '.join(f'{r.gate}:{r.rule}' for r in failed)}{of_day}",
+                f"mend the source or retract the batch, then {_again(day) or 'refresh'}",
                 failed,
+                day,
             )
         return None
+
+
+def _again(day: date | None) -> str | None:
+    """How a single day of a table that is kept by day is made again."""
+    return f"refresh, or backfill {day} alone (run the score job as of that day)" if day else None
 
 
 def _result(row: sqlite3.Row) -> GateResult:
     fields = {name: row[name] for name in GateResult.__annotations__}
     return GateResult(**{**fields, "example_keys": tuple(json.loads(row["example_keys"]))})
+
+
+def _day(said: str | None) -> date | None:
+    return None if said is None else date.fromisoformat(said)
 
 
 def _iso(day: date | None) -> str | None:

@@ -212,7 +212,8 @@ def run_layer(
     layer: str,
     reads: Sequence[str],
     days: Sequence[date],
-    versioned_by_day: bool = False,
+    as_of: date,
+    by_day: Collection[str] = (),
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Build the selected models of a layer and tell Dagster and the ledger how it went.
 
@@ -224,7 +225,8 @@ def run_layer(
         layer: Schema and tag of the layer.
         reads: Tables above, whose newest versions must have passed.
         days: As-of days to build; the last is the run's own.
-        versioned_by_day: Whether the layer's tables are kept by as-of day.
+        as_of: Day as of which everything is that is not kept by as-of day.
+        by_day: Tables of the layer that are kept by as-of day: a version of each for every day.
 
     Raises:
         dg.Failure: a gate above blocks, or a model or an error-severity test failed.
@@ -233,15 +235,12 @@ def run_layer(
     manifest = read_manifest(manifest_file)
     everything = layer_tables(manifest, layer)
     chosen = [table for table in everything if asset_key(table) in context.selected_asset_keys]
-    as_of = days[-1]
-    workspace.ledger.set_run_as_of(context.run.run_id, as_of)
+    workspace.ledger.set_run_as_of(context.run.run_id, days[-1])
     working = working_tables(manifest)
     tests = layer_tests(manifest, chosen, layer)
     whole: Sequence[date | None] = [None]
     parts: list[standing.Part] = [
-        (table, day)
-        for table in chosen
-        for day in (days if versioned_by_day and table not in working else whole)
+        (table, day) for table in chosen for day in (days if table in by_day else whole)
     ]
     # What of a layer is built apart from the rest may have read what is older than itself.
     basis = None
@@ -256,7 +255,11 @@ def run_layer(
     register_lake(workspace.settings, workspace.retailer)
     versions = {
         (table, day): workspace.ledger.begin_write(
-            table, context.run.run_id, _gates(table, workspace), as_of=day or as_of
+            table,
+            context.run.run_id,
+            _gates(table, workspace),
+            as_of=day or as_of,
+            by_day=table in by_day,
         )
         for table, day in parts
     }

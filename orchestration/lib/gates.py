@@ -59,7 +59,7 @@ def gate_checks(
     name: str,
     tables: Sequence[str],
     connect: Connector,
-    by_day: bool = False,
+    by_day: Collection[str] = (),
     evidence: Evidence | None = None,
     prepare: Preparation | None = None,
 ) -> dg.AssetChecksDefinition:
@@ -69,7 +69,8 @@ def gate_checks(
         name: Name of the step.
         tables: ``schema.table`` of each; all must have a suite.
         connect: How to open them.
-        by_day: Judge only the rows of the days that the run speaks of, each by itself.
+        by_day: Those of them that are kept by as-of day: judged are the days that the run speaks of
+            or wrote, each by itself; all others keep their verdict.
         evidence: For tables that a run may leave as they were: what they hold. The verdict on the
             same version, suite and evidence stands; without evidence every run judges anew.
         prepare: Makes what suites read besides; once, and not where every verdict stands.
@@ -98,8 +99,8 @@ def gate_checks(
             for table in sorted(chosen):
                 found: list[GateResult] = []
                 earlier: set[str] = set()
-                whole: list[date | None] = [None]
-                for day in workspace.days(context) if by_day else whole:
+                days = _days(table, context, workspace) if table in by_day else [None]
+                for day in days:
                     basis = _basis(table, connection, workspace, day, evidence)
                     standing = _standing(table, workspace.ledger, day, basis)
                     if standing is not None:
@@ -116,6 +117,14 @@ def gate_checks(
 
 def _nothing() -> None:
     """Suites read nothing but the tables of their stage."""
+
+
+def _days(
+    table: str, context: dg.AssetCheckExecutionContext, workspace: Workspace
+) -> Sequence[date | None]:
+    """Days to judge a table of that is kept by day."""
+    written = workspace.ledger.days_written(table, context.run.run_id)
+    return sorted({*workspace.days(context), *written})
 
 
 def _judge(

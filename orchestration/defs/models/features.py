@@ -1,7 +1,8 @@
 """Features and labels, by as-of day.
 
 A run builds the days of its partitions. A run that also trains builds, besides, the days that
-training learns from, and reports each as its own partition.
+training learns from; one that also scores, those that an earlier run left unfit. Each is reported as
+its own partition.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import dagster as dg
 from dagster_dbt import dbt_assets
 
 from expectations.catalog import judged_tables
+from expectations.suites.features import CUSTOMER_FEATURES
 from orchestration.environment import Environment
 from orchestration.lib.dbt import (
     Translator,
@@ -23,6 +25,7 @@ from orchestration.lib.dbt import (
 )
 from orchestration.lib.gates import gate_checks, table_name
 from orchestration.lib.lake import sync_lake_versions
+from orchestration.lib.mending import days_to_mend
 from orchestration.lib.standing import follows
 from orchestration.lib.training import configured_tasks, is_due, model_key
 from orchestration.lib.upstream import tables_above
@@ -31,6 +34,8 @@ from siyu.transform import ensure_manifest
 from siyu.warehouse import Warehouse
 
 LAYER: Final = "features"
+# Kept by as-of day; labels are one table, of every day that has features.
+BY_DAY: Final = (CUSTOMER_FEATURES,)
 
 
 def feature_days(context: dg.AssetExecutionContext, workspace: Workspace) -> list[date]:
@@ -39,7 +44,7 @@ def feature_days(context: dg.AssetExecutionContext, workspace: Workspace) -> lis
     as_of = asked[-1]
     from ml.snapshots import HistoryTooShort, snapshot_dates
 
-    days: set[date] = set()
+    days = set(days_to_mend(context, workspace))
     selected = context.job_def.asset_layer.selected_asset_keys
     for name in configured_tasks(workspace.retailer):
         if model_key(name) not in selected:
@@ -80,11 +85,19 @@ def features() -> dg.Definitions:
         sync_lake_versions(workspace, context.run.run_id)
         days = feature_days(context, workspace)
         yield from run_layer(
-            context, workspace, file, translator, LAYER, reads, days, versioned_by_day=True
+            context,
+            workspace,
+            file,
+            translator,
+            LAYER,
+            reads,
+            days,
+            as_of=days[-1],
+            by_day=BY_DAY,
         )
         own = set(workspace.days(context))
-        by_day = {key for key in context.selected_asset_keys if table_name(key) not in working}
-        for key in sorted(by_day):
+        kept = {key for key in context.selected_asset_keys if table_name(key) not in working}
+        for key in sorted(kept):
             for day in days:
                 if day not in own:
                     context.log_event(
@@ -98,6 +111,7 @@ def features() -> dg.Definitions:
                 "features_gates",
                 judged_tables(LAYER),
                 lambda workspace: Warehouse.of(workspace.settings).connect(),
+                by_day=BY_DAY,
                 evidence=follows((*reads, *layer_tables(read_manifest(file), LAYER))),
             )
         ],

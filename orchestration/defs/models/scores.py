@@ -8,6 +8,7 @@ import dagster as dg
 
 from orchestration.environment import MODEL_OWNERS, Environment
 from orchestration.lib.gates import GATE, gate_checks, require_passed
+from orchestration.lib.mending import days_to_mend
 from orchestration.lib.standing import basis, follows, may_stand, note, standing
 from orchestration.lib.training import TASKS, TaskName, configured_tasks, model_key
 from orchestration.lib.upstream import tables_above
@@ -40,7 +41,9 @@ def _scored(
         (version,) = kept.values()
         said = dict.fromkeys(champions, f"stands: made in run {version.run_id}")
         return {"rows": version.row_count or 0, **said}
-    version_name = workspace.ledger.begin_write(TABLE, context.run.run_id, [GATE], as_of=day)
+    version_name = workspace.ledger.begin_write(
+        TABLE, context.run.run_id, [GATE], as_of=day, by_day=True
+    )
     outcomes = _score(workspace, day, context.run.run_id)
     rows = sum(outcome.rows for outcome in outcomes)
     workspace.ledger.end_write(TABLE, version_name, rows, expected)
@@ -99,8 +102,14 @@ def scores() -> dg.Definitions:
     def customer_scores(
         context: dg.AssetExecutionContext, workspace: Workspace
     ) -> dg.MaterializeResult[Any]:
-        days = workspace.days(context)
+        own = workspace.days(context)
+        days = [*days_to_mend(context, workspace), *own]
         said = [_scored(context, workspace, above, day) for day in days]
+        for day in days:
+            if day not in own:
+                context.log_event(
+                    dg.AssetMaterialization(context.asset_key, partition=day.isoformat())
+                )
         return dg.MaterializeResult(
             metadata={
                 "dagster/partition_row_count": sum(found["rows"] for found in said),
@@ -119,7 +128,7 @@ def scores() -> dg.Definitions:
                 "scores_gates",
                 [TABLE],
                 lambda workspace: Warehouse.of(workspace.settings).connect(),
-                by_day=True,
+                by_day=[TABLE],
                 evidence=follows((*above, *READS)),
             )
         ],

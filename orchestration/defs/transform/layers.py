@@ -33,9 +33,8 @@ def _layer(name: str, translator: Translator, first: bool = False) -> dg.AssetsD
         sync_lake_versions(workspace, context.run.run_id)
         if first:
             drop_warehouse_when_rebuilding(workspace.paths, context.run.tags)
-        yield from run_layer(
-            context, workspace, manifest, translator, name, reads, [workspace.as_of(context)]
-        )
+        as_of = workspace.as_of(context)
+        yield from run_layer(context, workspace, manifest, translator, name, reads, [as_of], as_of)
 
     return layer
 

@@ -125,7 +125,7 @@ class Shop:
             self._pass("lake.staff", context.run.run_id)
             yield from run_layer(
                 context, workspace, manifest, Translator("duckdb", {}), "marts",
-                ["lake.staff"], [self.day],
+                ["lake.staff"], [self.day], self.day,
             )  # fmt: skip
 
         return dg.Definitions(

@@ -85,15 +85,68 @@ def test_judging_again_replaces_what_the_gate_said(ledger: Ledger) -> None:
     ledger.require_passed(["marts.kpi"])
 
 
-def test_partitions_are_judged_apart(ledger: Ledger) -> None:
-    good, bad = date(2026, 6, 30), date(2026, 5, 31)
-    for day, result in ((good, PASS), (bad, FAIL)):
-        version = ledger.begin_write("features.f", "run", ["gx"], as_of=day)
-        ledger.end_write("features.f", version, 5)
-        ledger.record("features.f", version, "gx", [result], "run")
-    ledger.require_passed(["features.f"], as_of=good)
+# --- tables kept by as-of day ------------------------------------------------------------------
+
+
+def _write_day(ledger: Ledger, day: date, *results: GateResult, table: str = "features.f") -> str:
+    version = ledger.begin_write(table, "run", ["gx"], as_of=day, by_day=True)
+    ledger.end_write(table, version, 5)
+    if results:
+        ledger.record(table, version, "gx", results, "run")
+    return version
+
+
+MONDAY, TUESDAY = date(2026, 6, 29), date(2026, 6, 30)
+
+
+def test_days_are_judged_apart(ledger: Ledger) -> None:
+    _write_day(ledger, MONDAY, FAIL)
+    _write_day(ledger, TUESDAY, PASS)
+    ledger.require_passed(["features.f"], as_of=TUESDAY)
     with pytest.raises(GateBlocked):
-        ledger.require_passed(["features.f"], as_of=bad)
+        ledger.require_passed(["features.f"], as_of=MONDAY)
+
+
+def test_a_bad_day_blocks_who_reads_all_of_them_though_a_later_day_passed(ledger: Ledger) -> None:
+    _write_day(ledger, MONDAY, FAIL)
+    _write_day(ledger, TUESDAY, PASS)
+    (block,) = ledger.blocks(["features.f"])
+    assert block.reason == "failed gx:rows as of 2026-06-29"
+    assert "backfill 2026-06-29 alone (run the score job as of that day)" in block.remedy
+    assert ledger.amiss(["features.f"]) == [("features.f", "gx:rows failed")]
+
+
+def test_a_day_whose_write_did_not_end_blocks_though_a_later_day_passed(ledger: Ledger) -> None:
+    ledger.begin_write("features.f", "killed", ["gx"], as_of=MONDAY, by_day=True)
+    _write_day(ledger, TUESDAY, PASS)
+    (block,) = ledger.blocks(["features.f"])
+    assert block.reason == "its last write as of 2026-06-29 did not end"
+    assert "backfill 2026-06-29" in block.remedy
+
+
+def test_every_bad_day_is_named(ledger: Ledger) -> None:
+    _write_day(ledger, TUESDAY, FAIL)
+    _write_day(ledger, MONDAY)
+    assert [block.reason for block in ledger.blocks(["features.f"])] == [
+        "not judged yet by gx as of 2026-06-29", "failed gx:rows as of 2026-06-30",
+    ]  # fmt: skip
+
+
+def test_a_bad_day_that_is_written_again_blocks_no_more(ledger: Ledger) -> None:
+    _write_day(ledger, MONDAY, FAIL)
+    _write_day(ledger, TUESDAY, PASS)
+    _write_day(ledger, MONDAY, PASS)
+    ledger.require_passed(["features.f"])
+
+
+def test_the_day_of_a_table_that_is_one_takes_the_place_of_every_earlier_one(
+    ledger: Ledger,
+) -> None:
+    for day, result in ((MONDAY, FAIL), (TUESDAY, PASS)):
+        version = ledger.begin_write("marts.kpi", "run", ["gx"], as_of=day)
+        ledger.end_write("marts.kpi", version, 5)
+        ledger.record("marts.kpi", version, "gx", [result], "run")
+    ledger.require_passed(["marts.kpi"])
 
 
 def test_ledger_tables_come_out_as_arrow_even_when_empty(ledger: Ledger) -> None:
