@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import dagster as dg
 import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
@@ -99,6 +101,18 @@ def test_what_an_asset_is_is_said_in_english_and_chinese(graph: AssetGraph) -> N
         or "\n\n" not in (graph.get(key).description or "")
     ]
     assert one_language == []
+
+
+def test_every_entity_says_how_often_it_is_to_land(graph: AssetGraph) -> None:
+    policies = {
+        entity: graph.get(dg.AssetKey(["lake", entity])).freshness_policy
+        for entity in ASSETS["lake"].split()
+    }
+
+    assert [entity for entity, policy in policies.items() if policy is None] == []
+    assert policies["orders"] == dg.FreshnessPolicy.time_window(
+        warn_window=timedelta(hours=26), fail_window=timedelta(hours=52)
+    )
 
 
 @pytest.mark.parametrize("table", JUDGED)
