@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from broken_shop import WHEN, violations
-from tiny_lake import line, shop
+from tiny_lake import line, order, shop
 
 from siyu.config import REPO
 from siyu.contracts import contracts
@@ -87,3 +87,14 @@ def test_every_reference_of_the_contracts_is_a_rule() -> None:
         for reference in found.references
         for column in reference.columns
     ]
+
+
+def test_lines_that_come_late_end_the_case_of_an_order_without_any(tmp_path: Path) -> None:
+    made = shop(tmp_path, ["orders", "order_lines"])
+    made.land("orders", [order("whole", WHEN, 10.0), order("bare", WHEN, 10.0)])
+    made.land("order_lines", [line("whole", 1, WHEN, 10.0)])
+    before = violations(made)
+    made.land("order_lines", [line("bare", 1, WHEN, 10.0)])
+
+    assert [(row["rule"], row["entity_key"]) for row in before] == [("orders_have_lines", "bare")]
+    assert violations(made) == []
