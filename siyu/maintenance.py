@@ -1,4 +1,4 @@
-"""Upkeep of the Delta tables: few large files in place of many small ones, and no dead files.
+"""Upkeep of the Delta tables: few large files in place of many small ones, no dead files, no litter.
 
 Every landing adds a file for each input, so years of days are thousands of small files, each of
 which costs every reader an opening. Compaction rewrites files, not rows: a row keeps its batch, the
@@ -19,12 +19,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, PostCommitHookProperties, WriterProperties
 
 from siyu.contracts import contracts
-from siyu.lake import Lake
+from siyu.lake import Lake, active_files, literal
 from siyu.paths import Paths
 from siyu.warehouse import Warehouse, writer_lock
 
@@ -54,12 +55,14 @@ class Upkeep:
         files_before: Files that a reader had to open.
         files_after: Files that a reader opens now.
         removed: Dead files that were deleted.
+        swept: Rows that were deleted, as no batch knows of them.
     """
 
     table: str
     files_before: int
     files_after: int
     removed: int
+    swept: int = 0
 
 
 def maintain(paths: Paths, keep: timedelta = KEEP) -> list[Upkeep]:
@@ -80,7 +83,9 @@ def maintain(paths: Paths, keep: timedelta = KEEP) -> list[Upkeep]:
     with writer_lock(paths, timeout=0):
         done = [_maintain(name, folder, paths, keep) for name, folder in _tables(paths)]
     return [
-        upkeep for upkeep in done if upkeep.removed or upkeep.files_before != upkeep.files_after
+        upkeep
+        for upkeep in done
+        if upkeep.removed or upkeep.swept or upkeep.files_before != upkeep.files_after
     ]
 
 
@@ -159,12 +164,47 @@ def _tables(paths: Paths) -> Iterator[tuple[str, Path]]:
             yield name, folder
 
 
+def sweep(folder: Path, lake: Lake) -> int:
+    """Delete sealed rows of batches that never came about.
+
+    A landing seals what is rejected before it commits. Where it was killed in between and then landed
+    with other files, no manifest names the batch, and nobody would ever look at the rows.
+
+    Args:
+        folder: The quarantine, or what is kept aside.
+        lake: Knows every batch, those taken out too. Of an entity without a table it knows nothing,
+            and rows of it stay.
+
+    Returns:
+        Rows deleted.
+    """
+    table = DeltaTable(str(folder))
+    held = duckdb.execute(
+        "SELECT DISTINCT entity, batch_id FROM read_parquet($files, hive_partitioning = true, "
+        "hive_types_autocast = false) ORDER BY ALL",
+        {"files": active_files(table)},
+    ).fetchall()
+    swept = 0
+    for entity in contracts():
+        known = {manifest.batch_id for manifest in lake.ledger(entity).manifests}
+        stray = [batch for name, batch in held if name == entity and batch not in known]
+        if known and stray:
+            done = table.delete(
+                f"entity = {literal(entity)} AND batch_id IN ({', '.join(map(literal, stray))})",
+                post_commithook_properties=_HOOKS,
+            )
+            swept += int(done["num_deleted_rows"])
+    return swept
+
+
 def _maintain(name: str, folder: Path, paths: Paths, keep: timedelta) -> Upkeep:
     before = DeltaTable(str(folder))
+    swept = sweep(folder, Lake(paths)) if folder in (paths.quarantine, paths.aside) else 0
     # The warehouse shows files that were in force at its last refresh.
     removed = vacuum(folder, keep, _views(paths))
     compact(folder)
-    return Upkeep(name, len(before.file_uris()), len(DeltaTable(str(folder)).file_uris()), removed)
+    after = DeltaTable(str(folder))
+    return Upkeep(name, len(before.file_uris()), len(after.file_uris()), removed, swept)
 
 
 def _crowded(table: DeltaTable) -> list[list[tuple[str, str, str]]]:

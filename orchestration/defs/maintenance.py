@@ -14,7 +14,8 @@ from siyu.maintenance import maintain
 @dg.op(
     description=(
         "Compacts Delta tables that have fallen into many small files and deletes files that have "
-        "been dead for a week. Rows, batches and verdicts stay as they are."
+        "been dead for a week. Rows, batches and verdicts stay as they are; sealed rows that a killed "
+        "landing left, and that no batch knows, go."
     ),
     tags={"kind": "deltalake"},
 )
@@ -24,7 +25,7 @@ def maintain_tables(context: dg.OpExecutionContext, workspace: Workspace) -> Non
     for upkeep in done:
         context.log.info(
             f"{upkeep.table}: {upkeep.files_before} files are {upkeep.files_after} now, "
-            f"{upkeep.removed} dead ones deleted"
+            f"{upkeep.removed} dead ones deleted, {upkeep.swept} rows of no batch swept"
         )
     context.add_output_metadata(
         {
@@ -37,6 +38,7 @@ def maintain_tables(context: dg.OpExecutionContext, workspace: Workspace) -> Non
                             "files_before": upkeep.files_before,
                             "files_after": upkeep.files_after,
                             "dead_files_deleted": upkeep.removed,
+                            "rows_of_no_batch_swept": upkeep.swept,
                         }
                     )
                     for upkeep in done

@@ -17,7 +17,7 @@ from made_up_shop import Shop
 
 from siyu.identity import IdentityStore, Resolution
 from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA
-from siyu.ingestion import open_quarantine
+from siyu.ingestion import open_quarantine, retract_batch
 from siyu.ingestion.drift import open_aside
 from siyu.lake import Lake, Manifest, commit
 from siyu.maintenance import FEW, compact, is_crowded, maintain, vacuum
@@ -321,6 +321,46 @@ def test_files_that_the_warehouse_shows_stay_until_it_is_refreshed(
         shop.lake.register(connection)
     (done,) = maintain(shop.paths, keep=AT_ONCE)
     assert done.removed == COMMITS
+
+
+# --- litter ------------------------------------------------------------------------------------
+
+
+def test_what_a_landing_sealed_that_never_came_about_is_swept_and_nothing_else(
+    points_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    header, bad = "id,member,change,reason,happened", "p1,7,many,purchase,2026-06-01"
+    points_shop.write("ledger/a.csv", f"{header}\n{bad}\n")
+    points_shop.landed("points")
+    retracted = points_shop.lake.manifests("points")[0].batch_id
+    points_shop.write("ledger/b.csv", f"{header},shoes\n{bad.replace('p1', 'p2')},38\n")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("siyu.ingestion.landing._Landing._commit", dies)
+        points_shop.land("points")
+    held = [points_shop.paths.quarantine, points_shop.paths.aside]
+    assert [len(rows(folder)) for folder in held] == [2, 1]
+    points_shop.write("ledger/c.csv", f"{header},shoes\n{bad.replace('p1', 'p3')},39\n")
+    landed = points_shop.landed("points").batch_id
+    retract_batch(points_shop.settings, retracted, FIRST)
+    assert [len(rows(folder)) for folder in held] == [4, 3]
+
+    done = {upkeep.table: upkeep.swept for upkeep in maintain(points_shop.paths)}
+
+    assert (done["quarantine"], done["aside"]) == (1, 1)
+    kept = [DeltaTable(str(folder)).to_pyarrow_table()["batch_id"].to_pylist() for folder in held]
+    assert [sorted(set(ids)) for ids in kept] == [sorted([retracted, landed]), [landed]]
+    assert not any(upkeep.swept for upkeep in maintain(points_shop.paths))
+
+
+def test_rejected_rows_of_an_entity_without_a_table_stay(points_shop: Shop) -> None:
+    points_shop.write("ledger/a.csv", "id,member,change,reason,happened\np1,7,many,x,2026-06-01\n")
+    points_shop.landed("points")
+    shutil.rmtree(points_shop.lake.folder("points"))
+    assert maintain(points_shop.paths) == []
+    assert len(rows(points_shop.paths.quarantine)) == 1
 
 
 # --- identity ----------------------------------------------------------------------------------
