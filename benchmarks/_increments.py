@@ -77,6 +77,13 @@ def deliver(day: Path, sources: Path) -> None:
     shutil.copytree(day, sources, dirs_exist_ok=True)
 
 
+def take_back(day: Path, sources: Path) -> None:
+    """Remove the last day's files from beside the history."""
+    for file in day.rglob("*"):
+        if file.is_file():
+            (sources / file.relative_to(day)).unlink()
+
+
 def daily_retailers(folder: Path) -> Path:
     """The demo retailer, of which every CSV file may come in several; returns ``SIYU_RETAILERS``."""
     shutil.copytree(REPO / "retailers" / "demo", folder / "demo")

@@ -9,19 +9,23 @@ with its tests; importing and parsing belong to none of them. The figure is what
 more than the run that found nothing, as a share of the full load, all in CPU seconds: what the new
 rows cause, not what every run costs whatever arrives. (That a refresh passes over layers that have
 nothing new is the orchestration's doing, and no part of this.) The same over half the history says
-whether a day costs more the more came before it. Beside it, and no part of the figure, stands the
-whole job: ``python -m orchestration refresh`` from nothing, and again when the last day has come.
+whether a day costs more the more came before it, which is part of the goal: what costs in proportion
+to the history would double. Both the day and the run that finds nothing are tried twice from the same
+beginning, and the cheaper counts: their difference is small beside what a busy machine adds to either.
+Beside it, and no part of the figure, stands the whole job: ``python -m orchestration refresh`` from nothing, and again when the last day has come.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from benchmarks._increments import daily_retailers, deliver, divide
+from benchmarks._increments import daily_retailers, deliver, divide, take_back
 from benchmarks._report import at_most, measured, report
 from benchmarks._runs import MEMBERS, Refresh, refresh_as_it_is
 from siyu.config import Settings
@@ -35,6 +39,12 @@ from siyu.vault import junk_tokens
 from siyu.warehouse import Warehouse
 
 DAYS = 730
+TRIES = 2
+# A retailer that wins its members in half the time has busier days: so many of them make a day of as many
+# rows as over the whole history, of which there are then 2.2 times as many.
+HALF_MEMBERS = 0.69
+# What a day may cost over the whole history, as a multiple of what one costs over half of it.
+MOST_GROWTH = 1.3
 THROUGH = date(2026, 6, 30)
 NOW = datetime(2026, 7, 1, 4, tzinfo=UTC)
 
@@ -85,21 +95,26 @@ def main(members: int = MEMBERS) -> bool:
     """Measure over the whole history and over half of it.
 
     Returns:
-        Whether a day cost at most a twentieth of the full load.
+        Whether a day cost at most a twentieth of the full load, and no more over the whole history
+        than over half of it.
     """
     with tempfile.TemporaryDirectory(prefix="siyu-bench-") as folder:
-        half = costs(Path(folder) / "half", members, DAYS // 2)
+        half = costs(Path(folder) / "half", round(members * HALF_MEMBERS), DAYS // 2)
         whole = costs(Path(folder) / "whole", members, DAYS)
         first, next_day = refreshes(Path(folder) / "refreshes", members)
+    growth = whole.net.whole / half.net.whole
     return report(
         name="delta_cost",
         value=whole.share,
         unit="share of CPU seconds",
-        goal=at_most(0.05),
+        goal=at_most(0.05, provided=growth <= MOST_GROWTH),
         compared_with="the full load of the same stages: landing, staging, identity, unified; the "
         "day is net of a run that finds nothing new",
         members=members,
         days=DAYS,
+        tries=TRIES,
+        growth_from_half_history=growth,
+        most_growth_from_half_history=MOST_GROWTH,
         **_figures(whole, ""),
         half_history_share=half.share,
         **_figures(half, "half_history_"),
@@ -129,9 +144,36 @@ def costs(folder: Path, members: int, days: int) -> Costs:
     # What importing and reading the project cost belongs to none of the runs.
     import_and_parse(retailer, folder)
     full = _run(settings, retailer, NOW)
-    nothing = _run(settings, retailer, NOW + timedelta(hours=1))
-    deliver(folder / "day", Paths.of(settings).root / "sources")
-    return Costs(full, nothing, _run(settings, retailer, NOW + timedelta(days=1)), rows)
+    nothing = [_run(settings, retailer, NOW + timedelta(hours=1)) for _ in range(TRIES)]
+    delta = [
+        _run(settings, retailer, NOW + timedelta(days=1))
+        for _ in days_delivered(folder / "before", folder / "day", Paths.of(settings).root)
+    ]
+    return Costs(full, _cheapest(nothing), _cheapest(delta), rows)
+
+
+def days_delivered(before: Path, day: Path, root: Path) -> Iterator[None]:
+    """Have the last day's files come, as often as it is tried, each time to the same home.
+
+    Args:
+        before: Gets a copy of what had been made until then; absent.
+        day: The files.
+        root: Of the retailer. Its sources stay where they are, as what is known of files that have
+            not changed is part of a run that follows another.
+    """
+    shutil.copytree(root, before, ignore=shutil.ignore_patterns("sources"), symlinks=True)
+    for _ in range(TRIES):
+        for place in root.iterdir():
+            if place.name != "sources":
+                shutil.rmtree(place) if place.is_dir() else place.unlink()
+        shutil.copytree(before, root, symlinks=True, dirs_exist_ok=True)
+        deliver(day, root / "sources")
+        yield
+        take_back(day, root / "sources")
+
+
+def _cheapest(runs: list[Run]) -> Run:
+    return min(runs, key=lambda run: run.whole)
 
 
 def refreshes(folder: Path, members: int) -> tuple[Refresh, Refresh]:
