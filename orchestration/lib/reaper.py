@@ -123,10 +123,12 @@ def _lives(name: str) -> bool:
 
 
 def _started(pid: int) -> str:
-    """Start time of a process in clock ticks since boot; empty when there is none."""
+    """Start time of a process in clock ticks since boot; empty when it is gone."""
     try:
-        said = Path(f"/proc/{pid}/stat").read_text("ascii")
+        said = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
     except OSError:
         return ""
-    # The command in parentheses may hold spaces; the 20th field after it is the start time.
-    return said.rpartition(")")[2].split()[19]
+    # The command in parentheses may hold spaces; after it comes the state, and the start time is 20th.
+    found = said.rpartition(")")[2].split()
+    # A dead process that nobody has waited for is still listed.
+    return "" if found[0] == "Z" else found[19]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +26,7 @@ from small_workspace import GOOD, open_corner_shop, run, small_definitions
 
 from orchestration.__main__ import main
 from orchestration.defs.dead_runs import dead_runs_found
-from orchestration.lib.reaper import PROCESS_TAG
+from orchestration.lib.reaper import PROCESS_TAG, process_name, reap_dead_runs
 from siyu import dagster_home
 from siyu.alerts import run_alert
 from siyu.config import Settings
@@ -127,6 +130,17 @@ def test_a_run_that_died_is_ended_although_no_other_begins(
     assert seen is not None
     assert seen.status is dg.DagsterRunStatus.FAILURE
     assert _look(instance) == "no run has died"
+
+
+def test_a_dead_process_that_nobody_has_waited_for_is_gone(instance: dg.DagsterInstance) -> None:
+    run_id = _run(instance, dg.DagsterRunStatus.STARTED)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        mark = f"{run_id} {process_name(process.pid)}"
+        instance.add_run_tags(run_id, {PROCESS_TAG: mark})
+        assert reap_dead_runs(instance) == []
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert reap_dead_runs(instance) == [run_id]
 
 
 def test_nothing_is_ended_in_the_ledger_while_a_run_is_at_work(
