@@ -109,6 +109,14 @@ def recovered(job: WholeJob, day: str, blocked: Blocked) -> After:
     return After(job.run("refresh", day), job.state())
 
 
+@pytest.fixture(scope="module")
+def backfilled(job: WholeJob, recovered: After) -> After:
+    with job.published() as connection:
+        found = connection.execute("SELECT min(as_of_date) FROM features.customer_features")
+        (earliest,) = found.fetchone() or (None,)
+    return After(job.run("score", str(earliest)), job.state())
+
+
 # --- from files to a publication ---------------------------------------------------------------
 
 
@@ -327,6 +335,18 @@ def test_retracting_the_batch_and_refreshing_is_the_way_back(
 def test_the_way_back_ends_where_it_began(second: After, recovered: After) -> None:
     assert recovered.state.identity == second.state.identity
     assert recovered.state.published == second.state.tables
+
+
+# --- a backfill --------------------------------------------------------------------------------
+
+
+def test_a_backfill_of_the_earliest_day_adds_its_scores_and_changes_nothing_else(
+    recovered: After, backfilled: After
+) -> None:
+    assert backfilled.run.success, (backfilled.run.failures, backfilled.run.failed_checks)
+    before, after = recovered.state.tables, backfilled.state.tables
+    assert {table for table in after if after[table] != before[table]} == {"ml.customer_scores"}
+    assert backfilled.state.blocks == {}
 
 
 # --- privacy -----------------------------------------------------------------------------------

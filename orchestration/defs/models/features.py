@@ -2,7 +2,8 @@
 
 A run builds the days of its partitions. A run that also trains builds, besides, the days that
 training learns from; one that also scores, those that an earlier run left unfit. Each is reported as
-its own partition.
+its own partition. Labels of every day are made in each run, and are as of the day that the orders are
+of: a run for an earlier day takes back no label.
 """
 
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from orchestration.lib.dbt import (
     run_layer,
     working_tables,
 )
-from orchestration.lib.gates import gate_checks, table_name
+from orchestration.lib.gates import gate_checks, require_passed, table_name
 from orchestration.lib.lake import sync_lake_versions
 from orchestration.lib.mending import days_to_mend
 from orchestration.lib.standing import follows
@@ -36,6 +37,8 @@ from siyu.warehouse import Warehouse
 LAYER: Final = "features"
 # Kept by as-of day; labels are one table, of every day that has features.
 BY_DAY: Final = (CUSTOMER_FEATURES,)
+# Labels say what of its orders is known, so they are as of the day that it is.
+LABELLED_FROM: Final = "unified.fct_order"
 
 
 def feature_days(context: dg.AssetExecutionContext, workspace: Workspace) -> list[date]:
@@ -83,6 +86,8 @@ def features() -> dg.Definitions:
         context: dg.AssetExecutionContext, workspace: Workspace
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         sync_lake_versions(workspace, context.run.run_id)
+        # Before the day of one of them is asked for.
+        require_passed(workspace, reads)
         days = feature_days(context, workspace)
         yield from run_layer(
             context,
@@ -92,7 +97,7 @@ def features() -> dg.Definitions:
             LAYER,
             reads,
             days,
-            as_of=days[-1],
+            as_of=workspace.ledger.newest_as_of(LABELLED_FROM),
             by_day=BY_DAY,
         )
         own = set(workspace.days(context))

@@ -27,7 +27,7 @@ from siyu.transform import DbtRun, NodeResult, ensure_manifest
 from siyu.warehouse import Warehouse
 
 MONDAY, TUESDAY = date(2026, 6, 29), date(2026, 6, 30)
-ORDERS = "unified.fct_order"
+ORDERS = features.LABELLED_FROM
 EVENTS = ("events_7d", "events_30d", "events_90d", "browses_30d", "carts_30d", "shares_90d")
 
 
@@ -171,3 +171,32 @@ def test_a_day_that_a_training_built_is_judged_too(layer: Layer) -> None:
 
     assert not check.passed
     assert [block.day for block in layer.ledger.blocks([CUSTOMER_FEATURES])] == [MONDAY]
+
+
+# --- labels are one table ----------------------------------------------------------------------
+
+
+def test_a_backfill_of_an_earlier_day_takes_back_no_label(layer: Layer) -> None:
+    layer.build(TUESDAY)
+    layer.build(MONDAY)
+
+    assert [said["as_of_date"] for said in layer.asked] == [TUESDAY.isoformat()] * 2
+    assert [
+        [day["as_of_date"] for day in said["feature_dates"]] for said in layer.asked
+    ] == [[TUESDAY.isoformat()], [MONDAY.isoformat()]]  # fmt: skip
+    (labels,) = layer.ledger.in_force([CUSTOMER_LABELS])
+    assert labels.as_of == TUESDAY
+
+
+def test_labels_of_other_orders_do_not_stand_in_a_refresh_of_the_same_day(layer: Layer) -> None:
+    layer.build(TUESDAY)
+    layer.build(TUESDAY)
+    assert len(layer.asked) == 1
+    # As if an earlier release had left them as of Monday.
+    version = layer.begin(CUSTOMER_LABELS, MONDAY)
+    passed = GateResult("gx", "rows", "ERROR", "passed", "")
+    layer.ledger.record(CUSTOMER_LABELS, version, "gx", [passed], "earlier")
+
+    layer.build(TUESDAY)
+
+    assert len(layer.asked) == 2
