@@ -165,9 +165,12 @@ def ui(
 @app.command()
 def generate() -> None:
     """Write what follows from the contracts and models: parts of dbt's project, data dictionary."""
+    from ml.tables import ml_models
     from siyu import dictionary, transform
+    from siyu.serving import ops_models
 
-    for file in (*transform.write_generated(), dictionary.write()):
+    made_in_python = [*ml_models(), *ops_models()]
+    for file in (*transform.write_generated(), dictionary.write(made_in_python)):
         _plain(f"wrote {file}")
 
 

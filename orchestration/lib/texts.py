@@ -7,20 +7,12 @@ from siyu.serving import TableText
 
 
 def table_texts() -> dict[str, TableText]:
-    """Meaning of each published ``schema.table``: dbt's YAML, and the schema of the scores."""
-    from ml.metrics_schema import METRICS_COLUMNS, METRICS_EN, METRICS_TABLE, METRICS_ZH
-    from ml.scores_schema import SCORE_COLUMNS, SCORES_EN, SCORES_TABLE, SCORES_ZH
+    """Meaning of each published ``schema.table``, but of the schema ``ops``: dbt's YAML and ``ml``."""
+    from ml.tables import ml_models
 
-    texts = {
+    return {
         f"{model.layer}.{model.name}": TableText(
             model.en, model.zh, {column.name: (column.en, column.zh) for column in model.columns}
         )
-        for model in read_models()
+        for model in (*read_models(), *ml_models())
     }
-    texts[SCORES_TABLE] = TableText(
-        SCORES_EN, SCORES_ZH, {column.name: (column.en, column.zh) for column in SCORE_COLUMNS}
-    )
-    texts[METRICS_TABLE] = TableText(
-        METRICS_EN, METRICS_ZH, {name: (en, zh) for name, (_, en, zh) in METRICS_COLUMNS.items()}
-    )
-    return texts

@@ -11,7 +11,7 @@ from siyu.serving.publication import (
     prune,
     publish,
 )
-from siyu.serving.records import OPS_TEXTS, ops_tables
+from siyu.serving.records import OPS_TEXTS, ops_models, ops_tables
 from siyu.serving.status import Status, status
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Status",
     "TableText",
     "current_folder",
+    "ops_models",
     "ops_tables",
     "prune",
     "publish",

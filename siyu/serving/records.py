@@ -7,14 +7,18 @@ read it in BI. What does not: counting (``siyu.quality``, ``siyu.lake``, ``siyu.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
+from siyu.config import REPO
+from siyu.dictionary import Model, ModelColumn, type_name
 from siyu.lake import Lake
 from siyu.ops import Ledger
 from siyu.paths import Paths
 from siyu.quality import lateness, quarantine, schema_drift
-from siyu.retailer import Retailer
+from siyu.retailer import Retailer, read_retailer
 from siyu.serving.publication import TableText
 
 _ENTITY = ("Entity of the lake", "实体")
@@ -22,6 +26,9 @@ _SOURCE = ("Input it came from", "来源输入")
 _BATCH = ("Batch", "批次")
 _LOADED_AT = ("When it landed (UTC)", "入湖时间（UTC）")
 _RULE = ("Rule that was broken", "规则")
+_TABLE = ("Table judged, as schema.table", "表（schema.table）")
+_VERSION = ("Version of the table: one writing of it", "表版本（一次写入）")
+_AS_OF = ("Local day it speaks of; empty for what is of no day", "截止日；无截止日时为空")
 _COLUMN = ("Column that broke it; empty where a record could not be read", "字段；整条不可读时为空")
 
 OPS_TEXTS: Mapping[str, TableText] = {
@@ -123,6 +130,63 @@ OPS_TEXTS: Mapping[str, TableText] = {
             "loaded_at": _LOADED_AT,
         },
     ),
+    "ops.table_version": TableText(
+        "Every writing of every table, whether or not its gates passed it.",
+        "表版本：每张表的每次写入，无论质检是否通过。",
+        {
+            "table_name": _TABLE,
+            "version": _VERSION,
+            "run_id": ("Run that wrote it", "写入的运行编号"),
+            "gates": ("Gates that it has to pass, as a JSON list", "须通过的质检（JSON 列表）"),
+            "as_of_date": _AS_OF,
+            "row_count": ("Rows in it; empty while it is being written", "行数；写入中为空"),
+            "started_at": ("When the writing began (UTC)", "写入开始时间（UTC）"),
+            "written_at": (
+                "When it ended (UTC); empty when it never did",
+                "写入结束时间（UTC）；未完成为空",
+            ),
+        },
+    ),
+    "ops.gate_result": TableText(
+        "What each rule of a gate said of a version of a table.",
+        "质检结果：每条规则对某一表版本的结论。",
+        {
+            "table_name": _TABLE,
+            "version": _VERSION,
+            "gate": ("gx (Great Expectations) or dbt", "质检方：gx 或 dbt"),
+            "rule": ("Rule of the gate", "规则"),
+            "severity": (
+                "ERROR stops what reads the table, WARN does not",
+                "级别：ERROR 阻断，WARN 提示",
+            ),
+            "outcome": (
+                "passed, failed, or errored (could not be told)",
+                "结果：passed、failed 或 errored",
+            ),
+            "failed_count": ("Rows that broke it, where they are counted", "违反行数（可计时）"),
+            "observed": ("What was found", "实际值"),
+            "example_keys": (
+                "Keys of a few rows that broke it, as a JSON list",
+                "违反规则的示例键（JSON 列表）",
+            ),
+            "message": ("What was expected and what was found", "说明：期望与实际"),
+            "run_id": ("Run that judged", "质检的运行编号"),
+            "judged_at": ("When it was judged (UTC)", "质检时间（UTC）"),
+        },
+    ),
+    "ops.run": TableText(
+        "Every run of a job, and how it ended.",
+        "运行记录：每次作业运行及其结果。",
+        {
+            "run_id": ("Run", "运行编号"),
+            "job": ("Job that ran", "作业"),
+            "as_of_date": _AS_OF,
+            "started_at": ("When it began (UTC)", "开始时间（UTC）"),
+            "ended_at": ("When it ended (UTC); empty while it runs", "结束时间（UTC）；运行中为空"),
+            "status": ("running, succeeded or failed", "状态：running、succeeded 或 failed"),
+            "error": ("Why it failed", "失败原因"),
+        },
+    ),
 }
 
 
@@ -139,3 +203,24 @@ def ops_tables(paths: Paths, retailer: Retailer) -> dict[str, pa.Table]:
         "lateness": lateness(paths, retailer),
         "schema_drift": schema_drift(paths),
     }
+
+
+def ops_models() -> list[Model]:
+    """The same tables as the data dictionary shows them."""
+    with TemporaryDirectory() as nothing:
+        empty = ops_tables(Paths(Path(nothing), "demo"), read_retailer(REPO / "retailers" / "demo"))
+    return [
+        Model(
+            layer="ops",
+            name=name,
+            en=OPS_TEXTS[f"ops.{name}"].en,
+            zh=OPS_TEXTS[f"ops.{name}"].zh,
+            columns=tuple(
+                ModelColumn(name=field.name, type=type_name(field.type), en=en, zh=zh)
+                for field, (en, zh) in zip(
+                    table.schema, OPS_TEXTS[f"ops.{name}"].columns.values(), strict=True
+                )
+            ),
+        )
+        for name, table in empty.items()
+    ]

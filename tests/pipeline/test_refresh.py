@@ -19,6 +19,7 @@ from first_refresh import Refreshed
 from typer.testing import CliRunner
 from whole_job import Run, State, WholeJob, whole_job
 
+from siyu import dictionary
 from siyu.cli import app
 from siyu.contracts import contracts
 from siyu.ingestion import retract_batch
@@ -146,6 +147,22 @@ def test_the_record_of_the_run_is_published_beside_the_tables(job: WholeJob) -> 
         for table in OPS:
             (rows,) = connection.execute(f"SELECT count(*) FROM ops.{table}").fetchone() or (0,)
             assert rows > 0, table
+
+
+@pytest.mark.usefixtures("first")
+def test_every_published_table_and_column_is_described(job: WholeJob) -> None:
+    with job.published() as connection:
+        tables = connection.execute(
+            "SELECT schema_name || '.' || table_name, comment FROM duckdb_tables()"
+        ).fetchall()
+        silent = connection.execute(
+            "SELECT schema_name, table_name, column_name FROM duckdb_columns() "
+            "WHERE NOT internal AND comment IS NULL"
+        ).fetchall()
+    page = dictionary.FILE.read_text("utf-8")
+    assert [name for name, comment in tables if not comment] == []
+    assert silent == []
+    assert [name for name, _ in tables if f"\n### {name}\n" not in page] == []
 
 
 @pytest.mark.usefixtures("first")

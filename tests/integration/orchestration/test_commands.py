@@ -256,7 +256,7 @@ def test_generating_writes_the_files_that_are_committed(
     committed = list(transform.generated())
     # Other tests read the committed files meanwhile.
     monkeypatch.setattr(transform, "PROJECT", tmp_path)
-    monkeypatch.setattr(dictionary, "write", partial(dictionary.write, tmp_path / "page.md"))
+    monkeypatch.setattr(dictionary, "write", partial(dictionary.write, file=tmp_path / "page.md"))
     written = [*transform.generated(), tmp_path / "page.md"]
     for file in written:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from ml.tables import ml_models
 from siyu.contracts import contracts
 from siyu.dictionary import FILE, DictionaryError, dictionary, read_models, write
+from siyu.serving import ops_models
 
 DESCRIBED = """
 models:
@@ -29,7 +31,7 @@ def _models(folder: Path, text: str) -> Path:
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return dictionary()
+    return dictionary([*ml_models(), *ops_models()])
 
 
 def test_the_committed_page_is_current(page):
@@ -44,19 +46,27 @@ def test_every_stored_column_of_an_entity_is_in_its_section(page, entity):
     assert [name for name in stored if f"`{name}`" not in section] == []
 
 
+def test_tables_that_python_makes_have_their_sections(page):
+    made = {f"{model.layer}.{model.name}" for model in (*ml_models(), *ops_models())}
+    assert {"ml.customer_scores", "ml.model_metrics", "ops.gate_result"} < made
+    assert [table for table in sorted(made) if f"\n### {table}\n" not in page] == []
+
+
 def test_references_lead_to_sections_of_the_page(page):
     targets = {ref.entity for found in contracts().values() for ref in found.references}
     assert [name for name in targets if f"\n### {name}\n" not in page] == []
 
 
 def test_a_model_is_shown_with_both_languages(tmp_path):
-    page = dictionary(_models(tmp_path, DESCRIBED))
+    page = dictionary(models=_models(tmp_path, DESCRIBED))
     assert "### unified.fct_visit\n\nOne row per visit.<br>到店\n" in page
     assert "| `visit_id` | string | Visit \\| number | 到店编号 |" in page
 
 
 def test_a_working_table_is_not_shown(tmp_path):
-    page = dictionary(_models(tmp_path, DESCRIBED.replace("zh: 到店}", "zh: 到店, working: true}")))
+    page = dictionary(
+        models=_models(tmp_path, DESCRIBED.replace("zh: 到店}", "zh: 到店, working: true}"))
+    )
     assert "fct_visit" not in page
 
 
@@ -67,7 +77,7 @@ def test_a_model_without_columns_is_no_table(tmp_path):
 
 
 def test_a_layer_without_models_is_left_out(tmp_path):
-    assert "## Marts" not in dictionary(_models(tmp_path, DESCRIBED))
+    assert "## Marts" not in dictionary(models=_models(tmp_path, DESCRIBED))
 
 
 @pytest.mark.parametrize(
@@ -86,5 +96,5 @@ def test_what_is_not_described_is_named_with_its_file(tmp_path, fault, said):
 
 
 def test_the_page_is_written_where_it_is_asked_for(page, tmp_path):
-    file = write(tmp_path / "page.md")
+    file = write([*ml_models(), *ops_models()], tmp_path / "page.md")
     assert file.read_text("utf-8") == page
