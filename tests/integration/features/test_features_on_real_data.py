@@ -40,9 +40,7 @@ class Case(NamedTuple):
 
 
 UCI = Case("uci_online_retail", ("order_lines",), date(2011, 9, 9), 90, 0.574, 0.693, 0.726)
-JOURNEY = Case(
-    "complete_journey", ("orders", "order_lines"), date(2017, 12, 1), 30, 0.681, 0.768, 0.816
-)
+JOURNEY = Case("complete_journey", ("order_lines",), date(2017, 12, 1), 30, 0.681, 0.768, 0.816)
 
 
 def features_and_labels(case: Case, home: Path) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """The two public data sets land whole, to the cent."""
 
-import os
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,10 +14,7 @@ from siyu.lake import Lake
 from siyu.paths import Paths
 from siyu.retailer import load_retailer
 
-pytestmark = [
-    pytest.mark.real_data,
-    pytest.mark.skipif(not os.environ.get("SIYU_DATA"), reason="SIYU_DATA is not set"),
-]
+pytestmark = [pytest.mark.real_data, pytest.mark.usefixtures("real_data")]
 
 NOW = datetime(2026, 6, 30, tzinfo=UTC)
 
