@@ -59,7 +59,7 @@ class Column(_Data):
     min: int | None = None
     max: int | None = None
     scale: int = 4
-    unit: str | None = None
+    unit: str | None = Field(default=None, description="what it counts, after 'in'")
     default: str | int | bool | None = Field(
         default=None, description="what rows have that landed before the column existed"
     )
@@ -191,6 +191,8 @@ class Contract(_Data):
         for column in said["columns"]:
             # A default speaks of what landed before, not of what a mapping yields.
             del column["en"], column["zh"], column["default"]
+            # Its unit is a word about it too; what has landed was hashed when none was said.
+            column["unit"] = None
         del said["en"], said["zh"], said["contract_version"]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 

@@ -46,6 +46,11 @@ def test_every_stored_column_of_an_entity_is_in_its_section(page, entity):
     assert [name for name in stored if f"`{name}`" not in section] == []
 
 
+def test_a_column_is_shown_with_its_unit(page):
+    section = page.split("### points\n")[1].split("\n### ")[0]
+    assert "Balance after the entry. In points." in section
+
+
 def test_tables_that_python_makes_have_their_sections(page):
     made = {f"{model.layer}.{model.name}" for model in (*ml_models(), *ops_models())}
     assert {"ml.customer_scores", "ml.model_metrics", "ops.gate_result"} < made
