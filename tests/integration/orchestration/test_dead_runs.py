@@ -26,6 +26,7 @@ from small_workspace import GOOD, open_corner_shop, run, small_definitions
 
 from orchestration.__main__ import main
 from orchestration.defs.dead_runs import dead_runs_found
+from orchestration.lib.alerting import ALERTED_TAG
 from orchestration.lib.reaper import PROCESS_TAG, process_name, reap_dead_runs
 from siyu import dagster_home
 from siyu.alerts import run_alert
@@ -120,8 +121,8 @@ def test_what_is_queued_behind_a_run_that_died_starts_once_it_is_found_dead(
     assert launched == [waiting]
 
 
-def test_a_run_that_died_is_ended_although_no_other_begins(
-    instance: dg.DagsterInstance, ledger: Ledger
+def test_a_run_that_died_is_ended_and_told_of_although_no_other_begins(
+    instance: dg.DagsterInstance, ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
     dead = _dead(instance, ledger)
     assert _look(instance) == "1 runs had died"
@@ -129,6 +130,9 @@ def test_a_run_that_died_is_ended_although_no_other_begins(
     seen = instance.get_run_by_id(dead)
     assert seen is not None
     assert seen.status is dg.DagsterRunStatus.FAILURE
+    # Somebody is told, as the run could not tell of itself.
+    assert seen.tags[ALERTED_TAG] == "ERROR"
+    assert "all_assets was killed" in caplog.text
     assert _look(instance) == "no run has died"
 
 
