@@ -11,21 +11,28 @@ ask a particular system (``connectors``).
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from siyu.config import Settings
 from siyu.ingestion.errors import InputError
 from siyu.ingestion.raw import Cursor, RawStore, Write
+from siyu.ingestion.sealed import SealedError
 from siyu.paths import Paths
 from siyu.retailer import VARIABLE, Connection, Input, Retailer, RetailerError, fill
+from siyu.vault import VaultError
 
 _HIDDEN = "•••"
+# What stands in the way on this machine, whatever system is asked: raw files, keys, the disk.
+LOCAL_FAULTS: Final = (OSError, VaultError, sqlite3.Error)
 # Fields of a connection that are nobody's secret.
 _OPEN = {"type", "en", "base_url", "bucket", "endpoint", "region", "scheme", "timeout_seconds"}
 
@@ -116,6 +123,39 @@ class Failed:
     error: SourceError
 
 
+def explained_locally(error: Exception, folder: Path) -> SourceError:
+    """One of ``LOCAL_FAULTS`` in words that say what to do.
+
+    Args:
+        error: What happened.
+        folder: Where the input's raw files are.
+    """
+    if isinstance(error, SealedError):
+        said = (
+            f"{error}: move it out of {folder}, and the next pull goes on from what is left, or "
+            "restore it from a backup"
+        )
+    elif isinstance(error, OSError):
+        where = error.filename or folder
+        said = (
+            f"{where}: {error.strerror or type(error).__name__}; see that the disk has room and "
+            "may be written to; what came before is kept, pull again"
+        )
+    elif isinstance(error, sqlite3.Error):
+        said = f"the vault cannot be used ({error}); see that its disk has room, then pull again"
+    else:
+        said = f"{folder}: {error}"
+    return SourceError(said, transient=False)
+
+
+def by_itself(ask: Ask, pulled: Iterator[Piece | Failed]) -> Iterator[Piece | Failed]:
+    """What is pulled of one input; what is wrong with its own files fails it and no other."""
+    try:
+        yield from pulled
+    except LOCAL_FAULTS as error:
+        yield Failed(ask.name, explained_locally(error, ask.store.folder))
+
+
 # Asks a system for what is new of some inputs, in pieces, as soon as each is there.
 Puller = Callable[[Any, Sequence[Ask], datetime], Iterator[Piece | Failed]]
 
@@ -171,37 +211,43 @@ def pull_connection(
 
     Raises:
         InputError: a variable of the connection is not set.
-        PullError: some inputs could not be pulled; what came before is kept.
+        PullError: some inputs could not be pulled; what came before is kept. An input whose raw
+            files are damaged has no report.
     """
     started = time.monotonic()
     filled = with_variables(settings, connection, retailer.connections[connection])
     hide = hider(retailer.connections[connection], filled)
     midnight = datetime.combine(retailer.history_from, datetime.min.time())
     since = midnight.replace(tzinfo=ZoneInfo(retailer.timezone)).astimezone(UTC)
-    asks = [
-        Ask(name, source, store.cursor(), since, store)
-        for name, source in inputs_of(retailer, connection).items()
-        for store in [RawStore(Paths.of(settings), name)]
-    ]
+    errors: dict[str, SourceError] = {}
+    asks: list[Ask] = []
+    stores = {name: RawStore(Paths.of(settings), name) for name in inputs_of(retailer, connection)}
+    for name, store in stores.items():
+        with _noting(errors, name, store.folder):
+            asks.append(Ask(name, retailer.inputs[name], store.cursor(), since, store))
     yesterday = now.astimezone(ZoneInfo(retailer.timezone)).date() - timedelta(days=1)
     # That a bucket holds no more does not show that whoever fills it is done.
     through = None if filled.type == "objects" else yesterday
     written: dict[str, list[tuple[int, int]]] = {ask.name: [] for ask in asks}
     warnings: dict[str, list[str]] = {ask.name: [] for ask in asks}
-    stores = {ask.name: ask.store for ask in asks}
-    errors: dict[str, SourceError] = {}
     try:
-        for piece in pullers[filled.type](filled, asks, now):
-            if isinstance(piece, Failed):
-                errors[piece.name] = hidden(piece.error, hide)
-                continue
-            warnings[piece.name] += [hide(warning) for warning in piece.warnings]
-            _write(stores[piece.name], piece, now, through, written[piece.name])
+        with _noting(errors, connection, Paths.of(settings).raw):
+            for piece in pullers[filled.type](filled, asks, now) if asks else ():
+                if piece.name in errors:
+                    continue  # the cursor of a later piece would pass over the one that is missing
+                if isinstance(piece, Failed):
+                    errors[piece.name] = hidden(piece.error, hide)
+                    continue
+                warnings[piece.name] += [hide(warning) for warning in piece.warnings]
+                with _noting(errors, piece.name, stores[piece.name].folder):
+                    _write(stores[piece.name], piece, now, through, written[piece.name])
     except SourceError as error:
+        # Not the error itself: its frames hold what the puller had open.
         errors[connection] = hidden(error, hide)
-    for name, store in stores.items():
-        if not {name, connection} & set(errors):
-            store.note_asked(through, now)
+    for ask in asks:
+        if not {ask.name, connection} & set(errors):
+            with _noting(errors, ask.name, ask.store.folder):
+                ask.store.note_asked(through, now)
     reports = [
         PullReport(
             name, len(files), sum(rows for rows, _ in files), sum(size for _, size in files),
@@ -214,6 +260,15 @@ def pull_connection(
     return reports
 
 
+@contextmanager
+def _noting(errors: dict[str, SourceError], name: str, folder: Path) -> Iterator[None]:
+    """Note what this machine has in the way as the error of an input, and let the others go on."""
+    try:
+        yield
+    except LOCAL_FAULTS as error:
+        errors[name] = explained_locally(error, folder)
+
+
 def _write(
     store: RawStore,
     piece: Piece,
@@ -222,10 +277,10 @@ def _write(
     written: list[tuple[int, int]],
 ) -> None:
     file = store.write(piece.suffix, piece.write, piece.cursor, now, through, piece.origin)
-    for name, write in piece.keep.items():
-        store.keep(name, write, now)
     if file is not None:
         written.append((file.rows, file.bytes))
+    for name, write in piece.keep.items():
+        store.keep(name, write, now)
 
 
 def with_variables(settings: Settings, name: str, connection: Connection) -> Connection:

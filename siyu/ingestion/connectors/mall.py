@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 
 from siyu.ingestion.connectors.http import Answer, HttpClient, Session, Sleep, TokenRefused
 from siyu.ingestion.connectors.records import Record, Step, pieces
-from siyu.ingestion.pull import Ask, Failed, Piece, SourceError
+from siyu.ingestion.pull import Ask, Failed, Piece, SourceError, by_itself
 from siyu.retailer import MallConnection
 
 TRADES: Final = "trades"
@@ -58,7 +58,7 @@ def pull(
         session.renew()
         for ask in asks:
             if ask.source.location == TRADES:
-                yield from pieces(ask.name, _trades(session, ask, now))
+                yield from by_itself(ask, pieces(ask.name, _trades(session, ask, now)))
             else:
                 said = f"the mall has no resource {ask.source.location}; it knows {TRADES}"
                 yield Failed(ask.name, SourceError(said, transient=False))
@@ -77,7 +77,8 @@ def _new_token(connection: MallConnection, client: HttpClient) -> str:
     except TokenRefused as refused:
         reason = str(refused)
     else:
-        token = (answer.get("data") or {}).get("access_token")
+        data = answer.get("data")
+        token = data.get("access_token") if isinstance(data, dict) else None
         if isinstance(token, str) and token:
             return token
         reason = "no token in the answer"
@@ -108,7 +109,9 @@ def _judge(resource: str, answer: Answer) -> None:
 
 def _code(error: Any, *names: str) -> str:
     """A numeric code; anything else might be a text that quotes the data."""
-    found = next((error[name] for name in names if name in error), None) if error else None
+    found = None
+    if isinstance(error, Mapping):
+        found = next((error[name] for name in names if name in error), None)
     return str(found) if re.fullmatch(r"-?\d{1,12}", str(found)) else "unknown"
 
 
@@ -202,7 +205,11 @@ def _page(
     data = answer.get("data") or answer.get("response") or {}
     trades = data.get("full_order_info_list") or []
     if not isinstance(trades, list):
-        raise SourceError(f"{TRADES}: the answer holds no list of trades", transient=False)
+        raise SourceError(
+            f"{TRADES}: the answer holds no list of trades; see whether the mall's API has changed, "
+            "and report this",
+            transient=False,
+        )
     total = data.get("total_results")
     has_next = bool(data.get("has_next", len(trades) == _PAGE))
     return trades, None if total is None else int(total), has_next

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import fsspec
 
-from siyu.ingestion.pull import Ask, Failed, Piece, SourceError
+from siyu.ingestion.pull import Ask, Failed, Piece, SourceError, by_itself
 from siyu.ingestion.raw import RawFile
 from siyu.retailer import ObjectsConnection
 
@@ -95,23 +95,31 @@ def pull(
     """
     storage = _storage(connection)
     for ask in asks:
-        unread: list[tuple[str, OSError]] = []
+        yield from by_itself(ask, _copied(storage, connection, ask))
+
+
+def _copied(
+    storage: S3FileSystem, connection: ObjectsConnection, ask: Ask
+) -> Iterator[Piece | Failed]:
+    """What is new of one input."""
+    before = ask.store.files()
+    unread: list[tuple[str, OSError]] = []
+    try:
+        fresh = _fresh(storage, connection.bucket, ask, before)
+    except OSError as error:
+        yield Failed(ask.name, _explained(error, connection, f"list {ask.source.location}"))
+        return
+    for each in fresh:
         try:
-            fresh = _fresh(storage, connection.bucket, ask)
+            copy = _Copy(storage, connection, each)
         except OSError as error:
-            yield Failed(ask.name, _explained(error, connection, f"list {ask.source.location}"))
+            unread.append((each.key, error))
             continue
-        for each in fresh:
-            try:
-                copy = _Copy(storage, connection, each)
-            except OSError as error:
-                unread.append((each.key, error))
-                continue
-            yield Piece(ask.name, _suffix(ask, each.key), copy.write, copy.version, origin=each.key)
-        if unread:
-            named = ", ".join(key for key, _ in unread[:_NAMED])
-            more = f" and {len(unread) - _NAMED} more" if len(unread) > _NAMED else ""
-            yield Failed(ask.name, _explained(unread[0][1], connection, f"read {named}{more}"))
+        yield Piece(ask.name, _suffix(ask, each.key), copy.write, copy.version, origin=each.key)
+    if unread:
+        named = ", ".join(key for key, _ in unread[:_NAMED])
+        more = f" and {len(unread) - _NAMED} more" if len(unread) > _NAMED else ""
+        yield Failed(ask.name, _explained(unread[0][1], connection, f"read {named}{more}"))
 
 
 def _storage(connection: ObjectsConnection) -> S3FileSystem:
@@ -133,9 +141,11 @@ def _storage(connection: ObjectsConnection) -> S3FileSystem:
     )
 
 
-def _fresh(storage: S3FileSystem, bucket: str, ask: Ask) -> list[_Object]:
+def _fresh(
+    storage: S3FileSystem, bucket: str, ask: Ask, before: Sequence[RawFile]
+) -> list[_Object]:
     """Objects that are not among the raw files as they now are, oldest change first."""
-    copied = {file.origin: file for file in ask.store.files() if file.origin}
+    copied = {file.origin: file for file in before if file.origin}
     latest = max((file.pulled_at for file in copied.values()), default=None)
     fresh = [
         each

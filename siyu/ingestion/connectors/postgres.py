@@ -23,7 +23,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from siyu.ingestion.pull import Ask, Failed, Piece, SourceError
+from siyu.ingestion.pull import (
+    LOCAL_FAULTS,
+    Ask,
+    Failed,
+    Piece,
+    SourceError,
+    by_itself,
+    explained_locally,
+)
 from siyu.lake import identifier, literal
 from siyu.retailer import PostgresConnection
 
@@ -119,12 +127,17 @@ def pull(
             except SourceError as error:
                 database.recover(ask.source.location)
                 yield Failed(ask.name, error)
+            except LOCAL_FAULTS as error:
+                database.recover(ask.source.location)
+                yield Failed(ask.name, explained_locally(error, ask.store.folder))
     # Comparing takes its time; the database does not have to keep its snapshot for that.
     for ask, state in spooled:
         try:
-            yield from _changes(ask, state)
+            yield from by_itself(ask, _changes(ask, state))
         except SourceError as error:
             yield Failed(ask.name, error)
+        except duckdb.Error as error:  # its text may quote a row
+            yield Failed(ask.name, _not_compared(error, ask, state))
 
 
 # --- the database ----------------------------------------------------------------------------
@@ -674,6 +687,17 @@ def _with_last(pieces: Iterator[pa.Table]) -> Iterator[tuple[pa.Table, bool]]:
 
 
 # --- what can go wrong -----------------------------------------------------------------------
+
+
+def _not_compared(error: Exception, ask: Ask, spooled: _Spooled) -> SourceError:
+    """Why what changed of a table cannot be told: for want of memory, or a damaged state."""
+    return SourceError(
+        f"{spooled.table} cannot be compared with what the last pull found of it "
+        f"({type(error).__name__}); see that memory suffices. If it does, move "
+        f"{' and '.join(f'{state}.sealed' for state in _STATES)} out of {ask.store.folder}: the "
+        "next pull then takes every row as new",
+        transient=False,
+    )
 
 
 class _NotAllowed(SourceError):

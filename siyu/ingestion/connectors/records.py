@@ -12,6 +12,8 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any, BinaryIO, Final, NamedTuple
 
 from siyu.ingestion.pull import Failed, Piece, SourceError
@@ -84,10 +86,23 @@ def pieces(
             step.taken()
     except SourceError as error:
         failed = Failed(name, error)
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        failed = Failed(name, _unknown_shape(error))
     if cursor is not None:
         yield piece(cursor)
     if failed is not None:
         yield failed
+
+
+def _unknown_shape(error: Exception) -> SourceError:
+    """An answer that is not made as we know it; the error's own text may quote a record."""
+    where = extract_tb(error.__traceback__)[-1]
+    return SourceError(
+        f"an answer has a shape that is not known here ({type(error).__name__} at "
+        f"{Path(where.filename).name}:{where.lineno}); what came before is kept; see whether the "
+        "system's API has changed, and report this",
+        transient=False,
+    )
 
 
 def lines(records: Sequence[Record]) -> Write:

@@ -29,7 +29,7 @@ from siyu.ingestion.connectors.http import (
     TokenRefused,
 )
 from siyu.ingestion.connectors.records import Key, Record, Seen, Sight, Step, digest, pieces
-from siyu.ingestion.pull import Ask, Failed, Piece, SourceError
+from siyu.ingestion.pull import Ask, Failed, Piece, SourceError, by_itself
 from siyu.ingestion.raw import Cursor
 from siyu.retailer import WecomConnection
 
@@ -90,7 +90,7 @@ def pull(
             if resource is None:
                 yield Failed(ask.name, _unknown(ask.source.location))
             else:
-                yield from resource(session, ask, now)
+                yield from by_itself(ask, resource(session, ask, now))
 
 
 def _unknown(location: str) -> SourceError:
@@ -123,7 +123,13 @@ def _judge(resource: str, answer: Answer) -> None:
     code = answer.get("errcode", 0)
     if code == 0:
         return
-    said = f"errcode {code}" if isinstance(code, int) else "an errcode that is no number"
+    if not isinstance(code, int):
+        raise SourceError(
+            f"{resource}: WeCom answers with an errcode that is no number, so that nobody can tell "
+            "whether it refuses; see whether its API has changed, and report this",
+            transient=False,
+        )
+    said = f"errcode {code}"
     if code in _TOKEN_CODES:
         raise TokenRefused(said)
     if code in _LIMIT_CODES:
@@ -137,7 +143,11 @@ def _judge(resource: str, answer: Answer) -> None:
 def _list(resource: str, answer: Answer, field: str) -> list[Any]:
     found = answer.get(field) or []
     if not isinstance(found, list):
-        raise SourceError(f"{resource}: {field} in the answer is no list", transient=False)
+        raise SourceError(
+            f"{resource}: {field} in the answer is no list; see whether WeCom's API has changed, "
+            "and report this",
+            transient=False,
+        )
     return found
 
 
@@ -349,7 +359,8 @@ def _group_chats(session: Session, ask: Ask, now: datetime) -> Iterator[Piece | 
                     raise
                 yield _Page({}, cursor)
                 continue
-            kept = {"status": status[chat_id], "group_chat": answer.get("group_chat")}
+            _id(resource, answer, "group_chat", "chat_id")
+            kept = {"status": status[chat_id], "group_chat": answer["group_chat"]}
             yield _Page({(chat_id,): kept}, cursor)
 
     return _listing(ask, now, ("chat_id",), read)

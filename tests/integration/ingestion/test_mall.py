@@ -206,6 +206,22 @@ def test_a_wrong_secret_stops_the_connection(
     assert "wrong-secret" not in str(error)
 
 
+@pytest.mark.parametrize(("path", "answer"), [
+    (TRADES, {"data": {"full_order_info_list": [], "total_results": SEALED_PHONE}}),
+    (TRADES, {"data": {"full_order_info_list": [SEALED_PHONE], "total_results": 1}}),
+    (TRADES, {"error_response": SEALED_PHONE}),
+    (TOKEN, {"data": [SEALED_PHONE]}),
+    (TOKEN, {"gw_err_resp": [SEALED_PHONE]}),
+])  # fmt: skip
+def test_an_answer_of_a_shape_that_nobody_knows_is_said(
+    pulling: Pulling, server: ApiServer, path: str, answer: dict[str, Any]
+) -> None:
+    server.always[path] = says(**answer)
+    error = refused(pulling)
+    assert not error.transient
+    assert pulling.lines("trades") == []
+
+
 def test_a_resource_that_does_not_exist_is_named(pulling: Pulling) -> None:
     pulling.inputs = {"refunds": {}, "trades": {}}
     assert "the mall has no resource refunds; it knows trades" in str(refused(pulling))

@@ -259,6 +259,20 @@ def test_an_object_that_cannot_be_read_stops_no_other(
 # --- what can go wrong -----------------------------------------------------------------------
 
 
+def test_a_damaged_raw_file_is_not_blamed_on_the_storage(drop: Drop, storage: Storage) -> None:
+    for number in (1, 2):
+        storage.put(f"pos/orders_{number}.csv", b"x", at(number))
+        drop.pull()
+    drop.input("returns", "pos/orders_2.csv")
+    file = RawStore(Paths.of(drop.settings), "orders").files()[0].path
+    file.write_bytes(file.read_bytes()[:-1])
+    error = drop.fails()
+    assert set(error.errors) == {"orders"}
+    assert f"{file.name} is not a whole sealed file" in str(error)
+    assert "bucket" not in str(error)
+    assert len(drop.copied("returns")) == 1
+
+
 def test_a_bucket_that_does_not_exist_is_named(drop: Drop) -> None:
     drop.connection["bucket"] = "no-such-zone"
     error = drop.fails()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -412,6 +412,47 @@ def test_a_snapshot_that_was_killed_before_its_last_piece_is_compared_again(
     came = {row[:3] + row[4:] for n in again for row in erp.rows("members", file=n)}
     assert came == {("a", 1, "new", False), ("a", 2, "new", False), ("b", 1, "", True)}
     assert erp.pull()["members"].files == 0
+
+
+@pytest.mark.parametrize("byte", [20, -1])
+def test_a_damaged_state_of_a_snapshot_fails_its_input_and_no_other(
+    erp: Erp, database: Server, byte: int
+) -> None:
+    members(erp, database)
+    erp.pull()
+    orders(erp, database)
+    put(erp, database, (1, "2026-05-01"))
+    erp.input("orders", cursor="at")
+    (state,) = erp.store("members").folder.glob("snapshot*")
+    whole = bytearray(state.read_bytes())
+    whole[byte] ^= 1
+    state.write_bytes(whole)
+    error = erp.fails()
+    assert set(error.errors) == {"members"}
+    assert "snapshot-0.parquet.sealed" in str(error)
+    assert str(erp.store("members").folder) in str(error)
+    for each in erp.store("members").folder.glob("snapshot*"):
+        each.unlink()
+    assert erp.pull()["members"].rows == 3
+
+
+def test_a_full_disk_fails_what_does_not_fit_and_no_other(
+    erp: Erp, database: Server, full_disk: Callable[[], AbstractContextManager[None]]
+) -> None:
+    members(erp, database)
+    for name, rows in (("large", 20_000), ("small", 1)):
+        database.execute(
+            f"CREATE TABLE {erp.schema}.{name} AS "
+            f"SELECT n, md5(n::text) AS said FROM generate_series(1, {rows}) AS n"
+        )
+    erp.input("large", mode="snapshot", key=["n"])
+    erp.input("small", cursor="n")
+    with full_disk():
+        error = erp.fails()
+    assert set(error.errors) == {"large"}
+    assert "File too large; see that the disk has room" in str(error)
+    assert [len(erp.rows(name)) for name in ("members", "small")] == [3, 1]
+    assert erp.pull()["large"].rows == 20_000
 
 
 def test_a_new_column_brings_every_row_again(erp: Erp, database: Server) -> None:

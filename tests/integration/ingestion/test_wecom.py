@@ -370,6 +370,54 @@ def test_results_go_on_after_the_last_member_of_staff_that_was_kept(
     assert found[1:] == [("msg2", "boris")] * 2 + [("msg1", "anna")] * 2 + [("msg1", "boris")] * 2
 
 
+SENDS = "/cgi-bin/externalcontact/get_groupmsg_list_v2"
+
+
+@pytest.mark.parametrize(("resource", "path", "answer"), [
+    ("external_contacts", CONTACTS, {"external_contact_list": [], "fail_info": [PHONE]}),
+    ("external_contacts", CONTACTS, {"external_contact_list": PHONE}),
+    ("mass_send_tasks", SENDS, {"group_msg_list": [{"msgid": "m1", "create_time": PHONE + "?"}]}),
+    ("mass_sends", SENDS, {"errcode": [PHONE]}),
+    ("group_chats", "/cgi-bin/externalcontact/groupchat/get", {}),
+])  # fmt: skip
+def test_an_answer_of_a_shape_that_nobody_knows_fails_its_input_and_no_other(
+    pulling: Pulling, server: ApiServer, resource: str, path: str, answer: dict[str, Any]
+) -> None:
+    pulling.inputs = {resource: {}, "corp_tags": {}}
+    server.always[path] = says(**{"errcode": 0, **answer})
+    error = refused(pulling)
+    assert set(error.errors) == {resource}
+    assert "changed" in str(error)
+    assert not error.transient
+    assert pulling.lines(resource) == []
+    assert len(pulling.lines("corp_tags")) == 1
+
+
+def test_staff_without_a_licence_are_left_out_and_their_contacts_not_taken_as_gone(
+    pulling: Pulling, server: ApiServer, wecom: FakeWecom
+) -> None:
+    pulling.pull()
+    wecom.contacts["boris"] = [contact("b1"), contact("b2", remark="VIP")]
+    server.faults[CONTACTS] += [
+        says(errcode=0, external_contact_list=[], fail_info={"unlicensed_userid_list": ["anna"]})
+    ]
+    report = pulling.pull(NOW + DAY)["external_contacts"]
+    assert report.rows == 1
+    assert report.warnings == ("a member of staff without a licence is left out",)
+
+
+def test_a_damaged_state_fails_its_input_and_no_other(pulling: Pulling) -> None:
+    pulling.inputs = {"external_contacts": {}, "corp_tags": {}}
+    pulling.pull()
+    (state,) = pulling.store("external_contacts").folder.glob("seen*")
+    state.write_bytes(state.read_bytes()[:-1])
+    error = refused(pulling, NOW + DAY)
+    assert set(error.errors) == {"external_contacts"}
+    assert f"{state.name} is not a whole sealed file" in str(error)
+    state.unlink()
+    assert pulling.pull(NOW + DAY)["external_contacts"].rows == 5
+
+
 def test_a_resource_that_does_not_exist_is_named_and_the_others_are_pulled(
     pulling: Pulling,
 ) -> None:

@@ -1,6 +1,8 @@
 """Pulling keeps what it got, names what failed, and never shows a credential."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +12,15 @@ import pytest
 
 from siyu.config import Settings
 from siyu.ingestion.errors import InputError
-from siyu.ingestion.pull import Ask, Failed, Piece, PullError, SourceError, pull_connection
+from siyu.ingestion.pull import (
+    Ask,
+    Failed,
+    Piece,
+    PullError,
+    SourceError,
+    by_itself,
+    pull_connection,
+)
 from siyu.ingestion.raw import RawStore
 from siyu.paths import Paths
 from siyu.retailer import Retailer
@@ -88,6 +98,80 @@ def test_a_break_keeps_what_came_before_it(settings: Settings, retailer: Retaile
         pull_connection(settings, retailer, "erp", {"postgres": puller}, NOW)
     assert raised.value.transient
     assert RawStore(Paths.of(settings), "orders").cursor() == {"after": 1}
+
+
+def one_of_each(connection: Any, asks: Sequence[Ask], now: datetime) -> Iterator[Piece | Failed]:
+    for ask in asks:
+        yield piece(ask.name, b'{"a": 1}\n', 1)
+
+
+def test_a_full_disk_fails_the_input_that_did_not_fit_and_keeps_nothing_past_it(
+    settings: Settings,
+    retailer: Retailer,
+    full_disk: Callable[[], AbstractContextManager[None]],
+) -> None:
+    def puller(connection: Any, asks: Sequence[Ask], now: datetime) -> Iterator[Piece | Failed]:
+        yield piece("orders", b'{"a": 1}\n', 1)
+        yield piece("orders", os.urandom(3 << 20), 2)
+        yield piece("orders", b'{"a": 3}\n', 3)
+        yield piece("refunds", b'{"a": 1}\n', 1)
+
+    with full_disk(), pytest.raises(PullError) as raised:
+        pull_connection(settings, retailer, "erp", {"postgres": puller}, NOW)
+    assert set(raised.value.errors) == {"orders"}
+    folder = Paths.of(settings).raw / "orders"
+    assert f"{folder}: File too large; see that the disk has room" in str(raised.value)
+    assert RawStore(Paths.of(settings), "orders").cursor() == {"after": 1}
+    assert list(folder.glob(".*")) == []
+    assert [(report.name, report.rows) for report in raised.value.reports] == [
+        ("orders", 1), ("refunds", 1),
+    ]  # fmt: skip
+    pull_connection(settings, retailer, "erp", {"postgres": puller}, NOW)
+    assert RawStore(Paths.of(settings), "orders").cursor() == {"after": 3}
+
+
+def test_a_damaged_raw_file_fails_its_input_until_it_is_moved_away(
+    settings: Settings, retailer: Retailer, tmp_path: Path
+) -> None:
+    pullers = {"postgres": one_of_each}
+    pull_connection(settings, retailer, "erp", pullers, NOW)
+    store = RawStore(Paths.of(settings), "orders")
+    (file,) = [each.path for each in store.files()]
+    os.truncate(file, file.stat().st_size - 1)
+    with pytest.raises(PullError) as raised:
+        pull_connection(settings, retailer, "erp", pullers, NOW)
+    assert set(raised.value.errors) == {"orders"}
+    said = f"{file.name} is not a whole sealed file; pull it again: move it out of {store.folder}"
+    assert said in str(raised.value)
+    assert [report.name for report in raised.value.reports] == ["refunds"]
+    file.rename(tmp_path / "damaged")
+    pull_connection(settings, retailer, "erp", pullers, NOW)
+    assert store.cursor() == {"after": 1}
+
+
+def test_what_a_puller_finds_damaged_of_one_input_stops_no_other(
+    settings: Settings, retailer: Retailer
+) -> None:
+    pull_connection(settings, retailer, "erp", {"postgres": one_of_each}, NOW)
+    (file,) = RawStore(Paths.of(settings), "orders").files()
+    whole = file.path.read_bytes()
+    file.path.write_bytes(whole[:20] + bytes([whole[20] ^ 1]) + whole[21:])
+
+    def puller(connection: Any, asks: Sequence[Ask], now: datetime) -> Iterator[Piece | Failed]:
+        def reads_back(ask: Ask) -> Iterator[Piece]:
+            for each in ask.store.files():
+                ask.store.open(each.path).read()
+            yield piece(ask.name, b'{"a": 2}\n', 2)
+
+        for ask in asks:
+            yield from by_itself(ask, reads_back(ask))
+
+    with pytest.raises(
+        PullError, match=r"input orders: .*wrong wrapping key, or the bytes"
+    ) as raised:
+        pull_connection(settings, retailer, "erp", {"postgres": puller}, NOW)
+    assert set(raised.value.errors) == {"orders"}
+    assert RawStore(Paths.of(settings), "refunds").cursor() == {"after": 2}
 
 
 def test_credentials_are_in_no_error(settings: Settings, retailer: Retailer) -> None:
