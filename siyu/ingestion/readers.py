@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
 from typing import Any, NamedTuple
 
 import duckdb
@@ -277,7 +277,16 @@ def columns_of(
             f"input {name}: no file at {source.location} and no columns in retailer.yaml, so the "
             "mapping cannot know its columns; declare columns for it, or deliver a file"
         )
-    return found | declared
+    folded = {column.lower() for column in declared}
+    return {c: kind for c, kind in found.items() if c.lower() not in folded} | declared
+
+
+def spelt_once(columns: Iterable[str]) -> list[str]:
+    """Column names, of those that differ in case only the first: to the engine they are the same."""
+    found: dict[str, str] = {}
+    for column in columns:
+        found.setdefault(column.lower(), column)
+    return list(found.values())
 
 
 def _columns_found(
@@ -287,8 +296,8 @@ def _columns_found(
         return {}
     _give_access(connection, files)
     if source.format == "csv":
-        texts = _looked_at(name, source, files)
-        return {column: "VARCHAR" for text in texts for column in _header(name, source, text)}
+        headers = (_header(name, source, text) for text in _looked_at(name, source, files))
+        return dict.fromkeys(spelt_once(chain.from_iterable(headers)), "VARCHAR")
     try:
         described = connection.execute(
             f"DESCRIBE FROM read_parquet({_list(files)}, union_by_name = true)"
@@ -649,8 +658,9 @@ def _read_csv(
     for text, header in headers:
         if header:
             _require_declared(name, source, text.file, header)
-    columns = list(dict.fromkeys(c for _, header in headers for c in header))
-    columns = columns or list(source.columns)
+    columns = spelt_once(c for _, header in headers for c in header) or list(source.columns)
+    spelt = {column.lower(): column for column in columns}
+    headers = [(text, [spelt[column.lower()] for column in header]) for text, header in headers]
     if not columns:
         raise InputError(f"input {name}: {texts[0].file.name} is empty and no columns are declared")
     if strict and all(header == columns for _, header in headers):

@@ -89,6 +89,35 @@ def test_a_column_missing_from_one_of_two_files_is_null_there(till: Shop) -> Non
     assert till.rows("stores", "store_id, city") == [("s1", "Suzhou"), ("s2", None), ("s3", "Wuxi")]
 
 
+@pytest.mark.parametrize("second", [
+    "ID,Name,CITY,spare\ns3,Three,Wuxi,y\n",
+    "CITY,ID,Name,Spare\nWuxi,s3,Three,y\n",  # in another order, so read one by one
+])  # fmt: skip
+def test_files_of_a_batch_may_write_their_columns_in_another_case(till: Shop, second: str) -> None:
+    till.write("till/2.csv", "id,name,city,spare\ns2,Two,Wuxi,y\n")
+    till.write("till/3.csv", second)
+
+    manifest = till.landed("stores", NOW + timedelta(days=1))
+
+    assert (manifest.accepted, manifest.quarantined, manifest.drift) == (2, 0, ())
+    assert list(manifest.columns) == ["id", "name", "city", "spare"]
+    assert till.rows("stores", "store_id, name, city")[1:] == [
+        ("s2", "Two", "Wuxi"), ("s3", "Three", "Wuxi"),
+    ]  # fmt: skip
+
+
+def test_an_input_whose_files_differ_in_case_keeps_no_other_from_landing(till: Shop) -> None:
+    till.input("till", format="csv", location="till/*.csv", columns={"Id": "VARCHAR"})
+    till.input("mall", format="csv", location="mall.csv")
+    till.mapping("stores", f"{STORES} UNION ALL BY NAME {STORES.replace('till', 'mall')}")
+    till.write("till/2.csv", "ID,name,city\ns2,Two,Wuxi\n")
+    till.write("mall.csv", "id,name,city\nm1,Mall,Wuxi\n")
+
+    till.land("stores", NOW + timedelta(days=1))
+
+    assert [name for (name,) in till.rows("stores", "store_id")] == ["m1", "s1", "s2"]
+
+
 def test_a_declared_optional_column_may_be_missing_too(tmp_path: Path) -> None:
     shop = make_shop(tmp_path)
     shop.input("till", format="csv", location="till/*.csv",
