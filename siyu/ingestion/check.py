@@ -19,8 +19,15 @@ from siyu.config import Settings
 from siyu.contracts import Contract, contract, contracts
 from siyu.ingestion.connectors import CONNECTORS, Found
 from siyu.ingestion.errors import InputError, explained
+from siyu.ingestion.headers import Known, folded
 from siyu.ingestion.landing import Job, bind_lookups, converting, judged
-from siyu.ingestion.mapping import MappingSql, columns_named, create_macros, load_mapping
+from siyu.ingestion.mapping import (
+    MappingSql,
+    columns_named,
+    columns_needed,
+    create_macros,
+    load_mapping,
+)
 from siyu.ingestion.readers import (
     MALFORMED,
     SCHEMA,
@@ -48,8 +55,9 @@ class InputCheck(_Data):
     Attributes:
         name: The input.
         files: How many files there are.
-        found: Columns that the files have.
+        found: Columns that the files have, but for those whose names may be data.
         used: Those that some mapping mentions.
+        unnamed: How many others there are.
         error: Why it cannot be read, or empty.
     """
 
@@ -57,6 +65,7 @@ class InputCheck(_Data):
     files: int
     found: tuple[str, ...] = ()
     used: tuple[str, ...] = ()
+    unnamed: int = 0
     error: str = ""
 
 
@@ -139,7 +148,13 @@ class RetailerCheck(_Data):
     def _input_lines(self) -> Iterator[str]:
         for found in self.inputs:
             unused = [column for column in found.found if column not in found.used]
-            yield f"input {found.name}: {found.files} files, {len(found.found)} columns"
+            columns = len(found.found) + found.unnamed
+            yield f"input {found.name}: {found.files} files, {columns} columns"
+            if found.unnamed:
+                yield (
+                    f"  the names of {found.unnamed} of them look like data and are not repeated: is "
+                    "the header missing, or delim another?"
+                )
             if unused:
                 yield f"  no mapping uses {', '.join(unused)}"
             if found.error:
@@ -193,10 +208,13 @@ def check_retailer(folder: Path, settings: Settings) -> RetailerCheck:
         except InputError as error:
             entities.append(EntityCheck(entity=entity, source="", error=str(error)))
     used = frozenset[str]().union(*(columns_named(mapping) for mapping in mappings.values()))
+    contracted = [c.name for entity in mappings for c in contract(entity).columns]
+    needed = (columns_needed(mapping, contract(entity)) for entity, mapping in mappings.items())
+    known = Known(folded(used, contracted), frozenset[str]().union(*needed))
     found: dict[str, Found] = {}
     inputs = []
     for name in retailer.inputs:
-        checked, found[name] = _check_input(retailer, name, settings, used, now)
+        checked, found[name] = _check_input(retailer, name, settings, known, used, now)
         inputs.append(checked)
     for entity, mapping in mappings.items():
         job = Job(settings, retailer, contract(entity), mapping, found, "check", now)
@@ -209,7 +227,12 @@ def check_retailer(folder: Path, settings: Settings) -> RetailerCheck:
 
 
 def _check_input(
-    retailer: Retailer, name: str, settings: Settings, used: frozenset[str], now: datetime
+    retailer: Retailer,
+    name: str,
+    settings: Settings,
+    known: Known,
+    used: frozenset[str],
+    now: datetime,
 ) -> tuple[InputCheck, Found]:
     source = retailer.inputs[name]
     try:
@@ -226,11 +249,16 @@ def _check_input(
     sample = Found(found.location, found.files[:_SAMPLED_FILES])
     try:
         with duckdb.connect() as connection:
-            columns = tuple(columns_of(connection, name, source, sample.files))
+            columns = columns_of(connection, name, source, sample.files)
     except InputError as error:
         return InputCheck(name=name, files=len(found.files), error=str(error)), sample
-    mentioned = tuple(column for column in columns if column.lower() in used)
-    return InputCheck(name=name, files=len(found.files), found=columns, used=mentioned), sample
+    shown = Known(folded(known.names, source.columns), known.needed).shown(columns)
+    checked = InputCheck(
+        name=name, files=len(found.files), found=tuple(shown),
+        used=tuple(column for column in shown if column.lower() in used),
+        unnamed=len(columns) - len(shown),
+    )  # fmt: skip
+    return checked, sample
 
 
 def _check_entity(job: Job, source: str) -> EntityCheck:

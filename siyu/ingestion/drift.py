@@ -25,8 +25,16 @@ import pyarrow as pa
 from siyu.contracts import Contract
 from siyu.ingestion.connectors import SourceFile
 from siyu.ingestion.errors import InputError
+from siyu.ingestion.headers import Known, folded
 from siyu.ingestion.mapping import MappingSql, columns_named, columns_needed
-from siyu.ingestion.readers import JSON, MALFORMED, columns_of, is_plain_key, json_keys
+from siyu.ingestion.readers import (
+    ADDED,
+    JSON,
+    MALFORMED,
+    columns_of,
+    is_plain_key,
+    json_keys,
+)
 from siyu.lake import Drift, Ledger, Manifest, commit, identifier, literal
 from siyu.paths import Paths
 from siyu.retailer import Input
@@ -57,17 +65,19 @@ class Columns:
     """Columns of the files of a landing.
 
     Attributes:
-        seen: Every column of any of the files, with its type.
+        seen: Every column of any of the files, with its type; not those whose names may be data.
         drift: How they differ from what was known.
         absent: Columns that at least one file lacks, with the type that the mapping expects.
         unseen: By JSON file, what to say of needed keys that earlier batches had and its first
             records lack, should its rows come to nothing.
+        unnamed: Of each file with columns whose names may be data, how many they are, in words.
     """
 
     seen: Mapping[str, str] = field(default_factory=dict)
     drift: tuple[Drift, ...] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
     unseen: Mapping[str, str] = field(default_factory=dict)
+    unnamed: tuple[str, ...] = ()
 
     @property
     def new(self) -> tuple[str, ...]:
@@ -83,7 +93,8 @@ class Columns:
             "missing": "column {column} is missing: null in every row it is missing from",
             "retyped": "column {column} was {expected} and is {found}",
         }
-        return tuple(said[found.change].format(**found.model_dump()) for found in self.drift)
+        drifted = (said[found.change].format(**found.model_dump()) for found in self.drift)
+        return (*drifted, *self.unnamed)
 
     def readable(self, source: Input) -> Input:
         """The input with the columns to read: those declared and in the files, and new JSON keys.
@@ -141,18 +152,24 @@ def compare(
         return _compare_json(name, source, files, _earlier(ledger, name), mentioned, needed)
     by_file = {file: _columns(connection, name, source, file) for file in files}
     by_file = {file: columns for file, columns in by_file.items() if columns}
-    seen = _folded(by_file.values())
     before = previous(ledger, name)
     known = before.columns if before else {}
+    contracted = [column.name for column in entity.columns]
+    names = Known(folded(known, source.columns, mentioned, contracted), needed)
     expected = {c: kind for c, kind in known.items() if c.lower() in mentioned}
     expected = {**expected, **source.columns}
-    absent = _absent(name, by_file, expected, needed)
+    absent = _absent(name, by_file, expected, names)
+    if source.format == "csv" and len(mapping.inputs) == 1:
+        _require_header(name, by_file, names)
+    seen = _folded(
+        {column: columns[column] for column in names.shown(columns)} for columns in by_file.values()
+    )
     drift = [
         *_new(seen, source, [before] if before else [], mentioned),
         *(Drift(column=c, change="missing", expected=kind) for c, kind in absent.items()),
         *_retyped(connection, name, source, by_file, known),
     ]
-    return Columns(seen, tuple(drift), absent)
+    return Columns(seen, tuple(drift), absent, unnamed=tuple(_unnamed(by_file, names)))
 
 
 def _compare_json(
@@ -179,7 +196,7 @@ def _compare_json(
     for file, keys in by_file.items():
         lacking = _lacking(wanted, keys)
         if lacking:
-            unseen[file.name] = _lacks(name, file, lacking, source.columns, keys)
+            unseen[file.name] = _lacks(name, file, lacking, source.columns, ", ".join(keys))
     return Columns(seen, tuple(new), unseen=unseen)
 
 
@@ -264,7 +281,7 @@ def _absent(
     name: str,
     by_file: Mapping[SourceFile, Mapping[str, str]],
     expected: Mapping[str, str],
-    needed: frozenset[str],
+    names: Known,
 ) -> dict[str, str]:
     """Expected columns that some file lacks.
 
@@ -274,16 +291,16 @@ def _absent(
     absent: dict[str, str] = {}
     for file, columns in by_file.items():
         lacking = _lacking(expected, columns)
-        required = {c: kind for c, kind in lacking.items() if c.lower() in needed}
+        required = {c: kind for c, kind in lacking.items() if c.lower() in names.needed}
         if required:
-            raise InputError(_lacks(name, file, required, expected, columns))
+            raise InputError(_lacks(name, file, required, expected, names.described(columns)))
         absent |= lacking
     return absent
 
 
 def _lacking(expected: Mapping[str, str], present: Iterable[str]) -> dict[str, str]:
-    folded = {column.lower() for column in present}
-    return {column: kind for column, kind in expected.items() if column.lower() not in folded}
+    here = folded(list(present))
+    return {column: kind for column, kind in expected.items() if column.lower() not in here}
 
 
 def _lacks(
@@ -291,14 +308,43 @@ def _lacks(
     file: SourceFile,
     required: Mapping[str, str],
     expected: Iterable[str],
-    present: Iterable[str],
+    present: str,
 ) -> str:
     columns = ", ".join(f"{column} ({_short(kind)})" for column, kind in required.items())
     return (
         f"input {name}: {file.name} lacks the column {columns} that the mapping needs; "
-        f"expected {', '.join(expected)}, but it has {', '.join(present)}; "
+        f"expected {', '.join(expected)}, but it has {present}; "
         "deliver the file again with it, or change the mapping and the input's columns"
     )
+
+
+def _require_header(
+    name: str, by_file: Mapping[SourceFile, Mapping[str, str]], names: Known
+) -> None:
+    """Refuse a CSV file of which nobody knows any column, where the mapping needs some.
+
+    Raises:
+        InputError: there is one.
+    """
+    needed = names.needed - ADDED
+    for file, columns in by_file.items():
+        if needed and not folded(columns) & names.names:
+            raise InputError(
+                f"input {name}: {file.name} has none of the columns that the mapping needs "
+                f"({', '.join(sorted(needed))}), but {names.described(columns)}; deliver it with its "
+                "header, or set delim in the input's options"
+            )
+
+
+def _unnamed(by_file: Mapping[SourceFile, Mapping[str, str]], names: Known) -> Iterator[str]:
+    """What to tell of files with columns that are not called by their names."""
+    for file, columns in by_file.items():
+        if (rest := len(columns) - len(names.shown(columns))) > 0:
+            yield (
+                f"{file.name}: the names of {rest} of {len(columns)} columns look like data, so they "
+                "are neither repeated nor kept aside; see that it has its header, or declare or map "
+                "these columns"
+            )
 
 
 def _short(kind: str) -> str:

@@ -63,10 +63,12 @@ def explained(error: Exception) -> str:
     """An engine's error without any value of the data.
 
     Conversion errors quote the value that could not be converted, which may be a phone number, so
-    only the kind of error and the column are kept.
+    only the kind of error and the column are kept. Columns that might have been meant are left out:
+    a file without its header has values for their names.
     """
     if isinstance(error, _ABOUT_NAMES):
-        return " ".join(str(error).split())
+        said = re.split(r"(?i)\s*\bcandidate (?:bindings|entries)\b", str(error), maxsplit=1)[0]
+        return " ".join(said.split())
     column = re.search(r"casting from source column (\w+)", str(error))
     return type(error).__name__ + (f" in column {column.group(1)}" if column else "")
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -457,25 +457,33 @@ def _require_columns(job: Job, mapped: Mapping[str, str], numbered: bool) -> Non
     if numbered and "line_no" in mapped:
         surplus.append("line_no (numbered at landing)")
     if missing or surplus:
-        raise InputError(
-            f"{job.mapping.file}: "
-            + "; ".join(
-                part
-                for part in (
-                    f"lacks the required column {', '.join(missing)}" if missing else "",
-                    "_file and _row are added to a plain SELECT over one input; name them in each "
-                    "SELECT of any other"
-                    if set(missing) & set(ORIGIN)
-                    else "",
-                    f"yields {', '.join(surplus)}, which {job.entity.entity} does not have"
-                    if surplus
-                    else "",
-                )
-                if part
+        faults = [f"lacks the required column {', '.join(missing)}"] if missing else []
+        if set(missing) & set(ORIGIN):
+            faults.append(
+                "_file and _row are added to a plain SELECT over one input; name them in each SELECT "
+                "of any other"
             )
-            + f"; it yields {', '.join(mapped)}; see the contract of {job.entity.entity} in the "
-            "data dictionary"
+        if surplus:
+            said = _own_words(job, surplus)
+            faults.append(f"yields {said}, which {job.entity.entity} does not have")
+        raise InputError(
+            f"{job.mapping.file}: {'; '.join(faults)}; it yields {_own_words(job, mapped)}; see the "
+            f"contract of {job.entity.entity} in the data dictionary"
         )
+
+
+def _own_words(job: Job, columns: Collection[str]) -> str:
+    """Columns that a mapping yields, by names that it or the contract has.
+
+    What ``SELECT *`` brings is only counted: of a file without its header these are values.
+    """
+    contracted = {column.name for column in job.entity.columns}
+    text = job.mapping.text.lower()
+    named = [column for column in columns if column in contracted or column in text]
+    rest = len(columns) - len(named)
+    return ", ".join(
+        [*named, *([f"{rest} columns of its inputs by their own names"] if rest else [])]
+    )
 
 
 def _typed(entity: Contract, mapped: Mapping[str, str], numbered: bool) -> str:

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from siyu.ingestion.connectors import SourceFile
 from siyu.ingestion.errors import BROKEN_OFF, InputError, explained
+from siyu.ingestion.headers import Known, folded, may_be_name
 from siyu.ingestion.texts import (
     AUTO,
     UNREADABLE,
@@ -65,7 +66,7 @@ JSON = ("json", "jsonl")
 _KEYS_FROM = 1_000
 _NAME = re.compile(r"[^\W\d][\w.$-]{0,63}")
 # What a view adds to the columns of its input.
-_ADDED = {"_file", "_row", "_path", "_nth", "_before"}
+ADDED = {"_file", "_row", "_path", "_nth", "_before"}
 
 csv.field_size_limit(2**31 - 1)
 
@@ -245,7 +246,7 @@ def bind_empty(
             with suppress(InputError):
                 types |= columns_of(connection, name, source, [file])
     # Without a type, a column goes with whatever the mapping does to it.
-    types = types or {column: '"NULL"' for column in sorted(mentioned) if column not in _ADDED}
+    types = types or {column: '"NULL"' for column in sorted(mentioned) if column not in ADDED}
     columns = ", ".join(
         f"CAST(NULL AS {kind}) AS {identifier(column)}"
         for column, kind in (*types.items(), ("_file", "VARCHAR"), ("_row", "BIGINT"))
@@ -277,8 +278,8 @@ def columns_of(
             f"input {name}: no file at {source.location} and no columns in retailer.yaml, so the "
             "mapping cannot know its columns; declare columns for it, or deliver a file"
         )
-    folded = {column.lower() for column in declared}
-    return {c: kind for c, kind in found.items() if c.lower() not in folded} | declared
+    others = {c: kind for c, kind in found.items() if c.lower() not in folded(declared)}
+    return others | declared
 
 
 def spelt_once(columns: Iterable[str]) -> list[str]:
@@ -349,13 +350,13 @@ def _create_names(
 
 
 def _require_declared(name: str, source: Input, file: SourceFile, present: Iterable[str]) -> None:
-    present = list(present)
-    folded = {column.lower() for column in present}
-    missing = [column for column in source.columns if column.lower() not in folded]
+    present, declared = list(present), folded(source.columns)
+    missing = [c for c in source.columns if c.lower() not in folded(present)]
     if missing:
         raise InputError(
             f"input {name}: {file.name} lacks the column {', '.join(missing)} that retailer.yaml "
-            f"declares; it has {', '.join(present)}; mend the file, or the input's columns"
+            f"declares; it has {Known(declared, declared).described(present)}; mend the file, or the "
+            "input's columns"
         )
 
 
@@ -629,19 +630,29 @@ def _header(name: str, source: Input, text: Text) -> list[str]:
             "file begins with the names of its columns, and that delim and quote are the input's"
         )
     header = [column.strip() for column in header]
-    folded = [column.lower() for column in header]
-    if "" in folded or len(set(folded)) < len(folded):
-        twice = sorted({column for column in folded if folded.count(column) > 1})
+    said = [column.lower() for column in header]
+    if faults := list(_faults(said)):
         raise InputError(
-            f"input {name}: {file.name} has a header with an empty or repeated name "
-            f"({', '.join(twice) or 'empty'}); every column needs a name of its own"
+            f"input {name}: {file.name}: in the first line {', '.join(faults)}; every column needs a "
+            "name of its own; is the header missing, or delim another?"
         )
-    if reserved := sorted(_ADDED & set(folded)):
+    if reserved := sorted(ADDED & set(said)):
         raise InputError(
             f"input {name}: {file.name} has a column {', '.join(reserved)}, a name that landing "
             "gives itself; rename it in the file"
         )
     return header
+
+
+def _faults(header: Sequence[str]) -> Iterator[str]:
+    """Columns without a name of their own, by place: what stands there may be data."""
+    first: dict[str, int] = {}
+    for place, column in enumerate(header, start=1):
+        if not column:
+            yield f"column {place} is empty"
+        elif column in first:
+            yield f"column {place} repeats column {first[column]}"
+        first.setdefault(column, place)
 
 
 def _read_csv(
@@ -831,7 +842,7 @@ def json_keys(name: str, source: Input, files: Sequence[SourceFile]) -> list[str
 
 def is_plain_key(key: str) -> bool:
     """Whether a key looks like a name, so that it may be repeated."""
-    return bool(_NAME.fullmatch(key)) and key not in _ADDED
+    return bool(_NAME.fullmatch(key)) and may_be_name(key) and key not in ADDED
 
 
 def _record(said: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 from made_up_shop import NOW, POINTS, Shop, make_shop
 
 from siyu.ingestion import LandingError, drift
+from siyu.ingestion.check import check_retailer
 from siyu.ingestion.drift import open_aside
 from siyu.lake import Drift
 from siyu.quality import schema_drift
@@ -137,7 +138,7 @@ def test_a_missing_required_column_stops_its_input_and_says_what_to_do(till: Sho
     till.mapping("stores", "WITH shops AS (SELECT id, _file, _row FROM till UNION ALL "
                            "SELECT code, _file, _row FROM mall) "
                            "SELECT id AS store_id, _file, _row FROM shops")  # fmt: skip
-    till.write("till/2.csv", "ident,name\ns2,Two\n")
+    till.write("till/2.csv", "ident,name,city\ns2,Two,Wuxi\n")
 
     with pytest.raises(LandingError) as caught:
         till.land("stores", NOW + timedelta(days=1))
@@ -146,7 +147,7 @@ def test_a_missing_required_column_stops_its_input_and_says_what_to_do(till: Sho
     said = str(caught.value.errors["till"])
     assert "2.csv lacks the column id (VARCHAR)" in said
     assert "expected id" in said
-    assert "it has ident, name" in said
+    assert "it has ident, name, city" in said
     assert "deliver the file again" in said
     assert [report.source for report in caught.value.reports] == ["mall"]
 
@@ -246,6 +247,139 @@ def test_values_of_a_new_column_that_are_not_kept_are_counted(
     assert "values of new columns are kept for 2 rows; 3 more have some" in report.warnings
     assert report.manifest is not None
     assert len(open_aside(till.paths, report.manifest.batch_id)) == 2
+
+
+# --- files without a header ---------------------------------------------------------------------
+
+PERSON = "张伟明"
+MAIL = "zhang.wei@shop.cn"
+NAMELESS = "SELECT _file || ':' || _row AS store_id, name, city, _file, _row FROM till"
+
+
+def written(shop: Shop) -> str:
+    """All that lies in a shop's home, and what is published of its schema drift."""
+    files = (file for file in shop.paths.root.rglob("*") if file.is_file())
+    held = b"".join(file.read_bytes() for file in files).decode("utf-8", "replace")
+    return held + str(schema_drift(shop.paths).to_pylist())
+
+
+def planted(said: str) -> list[str]:
+    return [value for value in (PHONE, PERSON, MAIL) if value in said]
+
+
+@pytest.mark.parametrize("record", [
+    f"s2,{PHONE},{PERSON},{MAIL}",
+    f"s2,{PHONE},{PERSON},city",
+    f"s2,{PERSON},{PERSON},{MAIL}",
+    f"{PERSON},{PERSON},,{MAIL}",
+    f"{PERSON}",
+])  # fmt: skip
+def test_a_file_without_its_header_stops_its_input_and_nothing_of_it_is_repeated(
+    till: Shop, record: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    till.write("till/2.csv", f"{record}\n{record.replace('s2', 's3')}\n")
+
+    with pytest.raises(LandingError) as caught:
+        till.land("stores", NOW + timedelta(days=1))
+
+    said = str(caught.value)
+    assert "2.csv" in said
+    assert "header missing" in said
+    assert planted(said + repr(caught.value) + caplog.text + written(till)) == []
+
+
+@pytest.mark.parametrize("lookalike", ["", f",{PERSON}"])
+def test_the_first_file_of_all_may_lack_its_header_too(shop: Shop, lookalike: str) -> None:
+    shop.input("till", format="csv", location="till/*.csv")
+    shop.mapping("stores", STORES)
+    shop.write("till/1.csv", f"s2,{PHONE},{PERSON}{lookalike}\ns3,{PHONE},{PERSON},\n")
+
+    with pytest.raises(LandingError) as caught:
+        shop.land("stores")
+
+    assert "header missing" in str(caught.value)
+    assert planted(str(caught.value)) == []
+    report = check_retailer(shop.retailer.folder, shop.settings).report()
+    assert "look like data" in report or "header missing" in report
+    assert planted(report) == []
+
+
+@pytest.mark.parametrize("mapping", [
+    f"{STORES} UNION ALL BY NAME SELECT code AS store_id, _file, _row FROM mall",
+    "SELECT * FROM till",
+])  # fmt: skip
+def test_no_mapping_brings_a_record_into_an_error_as_names(shop: Shop, mapping: str) -> None:
+    shop.input("till", format="csv", location="till/*.csv")
+    shop.input("mall", format="csv", location="mall.csv")
+    shop.mapping("stores", mapping)
+    shop.write("till/1.csv", f"s2,{PHONE},{PERSON},{MAIL}\ns3,1,2,3\n")
+    shop.write("mall.csv", "code\nm1\n")
+
+    with pytest.raises(LandingError) as caught:
+        shop.land("stores")
+
+    assert list(caught.value.errors) == ["till"]
+    assert planted(str(caught.value)) == []
+
+
+def test_a_declared_column_that_a_file_without_a_header_lacks_repeats_nothing(shop: Shop) -> None:
+    shop.input("till", format="csv", location="till.csv")
+    shop.input(
+        "codes", format="csv", location="codes.csv", lookup=True, columns={"code": "VARCHAR"}
+    )
+    shop.mapping("stores", "SELECT id AS store_id, _file, _row FROM till "
+                           "WHERE id IN (SELECT code FROM codes)")  # fmt: skip
+    shop.write("till.csv", "id\ns1\n")
+    shop.write("codes.csv", f"s2,{PHONE},{PERSON}\n")
+
+    with pytest.raises(LandingError, match="lacks the column code that") as caught:
+        shop.land("stores")
+
+    assert planted(str(caught.value)) == []
+
+
+def test_where_nothing_needed_is_missing_a_file_without_a_header_lands_with_a_warning(
+    till: Shop,
+) -> None:
+    till.mapping("stores", NAMELESS)
+    till.landed("stores", NOW + timedelta(days=1))
+    till.write("till/2.csv", f"s2,{PHONE},{PERSON},{MAIL}\ns3,,,\n")
+
+    (report,) = till.land("stores", NOW + timedelta(days=2))
+
+    assert report.manifest is not None
+    assert report.manifest.columns == {}
+    assert [(found.column, found.change) for found in report.manifest.drift] == [
+        ("name", "missing"), ("city", "missing"),
+    ]  # fmt: skip
+    assert any("the names of 4 of 4 columns look like data" in said for said in report.warnings)
+    assert planted(str(report) + written(till)) == []
+
+
+def test_of_new_columns_those_are_named_that_are_called_by_names(till: Shop) -> None:
+    till.write("till/2.csv", f"id,name,city,spare,手机号,店长姓名,{PHONE}\ns2,Two,Wuxi,y,1,2,3\n")
+
+    (report,) = till.land("stores", NOW + timedelta(days=1))
+
+    assert report.manifest is not None
+    assert [found.column for found in report.manifest.drift] == ["手机号", "店长姓名"]
+    assert any("the names of 1 of 7 columns look like data" in said for said in report.warnings)
+    assert planted(str(report) + written(till)) == []
+
+
+def test_parquet_whose_columns_are_called_by_values_is_not_repeated(tmp_path: Path) -> None:
+    shop = make_shop(tmp_path)
+    shop.input("till", format="parquet", location="till/*.parquet")
+    shop.mapping("stores", STORES)
+    file = shop.write("till/1.parquet", b"")
+    duckdb.sql(
+        f"COPY (SELECT 's3' AS s2, 1 AS \"{PHONE}\", 2 AS {PERSON}) TO '{file}' (FORMAT parquet)"
+    )
+
+    with pytest.raises(LandingError) as caught:
+        shop.land("stores")
+
+    assert planted(str(caught.value)) == []
 
 
 # --- JSON --------------------------------------------------------------------------------------
