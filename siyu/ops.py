@@ -126,6 +126,23 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Version:
+    """A version in force: the newest of a table, or of one day of a table that is kept by day.
+
+    Attributes:
+        table: ``schema.table``.
+        as_of: The day that it speaks of.
+        by_day: Whether the table is kept by as-of day.
+        started_at: When its write began (UTC, ISO).
+    """
+
+    table: str
+    as_of: date | None
+    by_day: bool
+    started_at: str
+
+
+@dataclass(frozen=True)
 class Block:
     """Why a table stops what reads it, and what to do.
 
@@ -267,6 +284,17 @@ class Ledger:
             table: None if row is None or row["written_at"] is None else row["version"]
             for table, row in found.items()
         }
+
+    def in_force(self, tables: Iterable[str]) -> list[Version]:
+        """The versions that the tables consist of, in the order of the tables and of days."""
+        with self._connect() as connection:
+            rows = [row for table in tables for row in self._in_force(connection, table, None)]
+        return [
+            Version(
+                row["table_name"], _day(row["as_of_date"]), bool(row["by_day"]), row["started_at"]
+            )
+            for row in rows
+        ]
 
     def newest_as_of(self, table: str) -> date:
         """The day that the newest version of a table speaks of.

@@ -15,6 +15,7 @@ from orchestration.lib.standing import basis, may_stand
 from orchestration.lib.texts import table_texts
 from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
+from siyu.ops import Ledger
 from siyu.serving import current_folder, prune, publish
 from siyu.serving.records import OPS_TEXTS, ops_tables
 from siyu.transform import ensure_manifest
@@ -69,6 +70,7 @@ def publication() -> dg.Definitions:
         require_passed(workspace, above)
         ledger, run_id = workspace.ledger, context.run.run_id
         as_of = ledger.newest_as_of(DATED_BY)
+        _require_one_state(ledger, reads, as_of)
         expected = _basis(workspace, above, as_of)
         current = current_folder(workspace.paths)
         if may_stand(context.run.tags) and current and ledger.published(current) == expected:
@@ -108,6 +110,37 @@ def publication() -> dg.Definitions:
         )
 
     return dg.Definitions(assets=[publication])
+
+
+def _require_one_state(ledger: Ledger, tables: Sequence[str], as_of: date) -> None:
+    """Refuse to publish what a run that did not come to its end left: tables of several states.
+
+    Args:
+        ledger: Knows what day each table speaks of, and when it was begun.
+        tables: ``schema.table`` of what is published.
+        as_of: The day of the publication.
+
+    Raises:
+        dg.Failure: a table is of another day, was begun before the unified layer that it is made
+            from, or has nothing of the day; says which, and what to do.
+    """
+    versions = [v for v in ledger.in_force(tables) if not v.by_day or v.as_of == as_of]
+    made_from = max((v.started_at for v in versions if v.table.startswith("unified.")), default="")
+    found: dict[str, list[str]] = {}
+    for version in versions:
+        if version.as_of != as_of:
+            found.setdefault(f"as of {version.as_of}", []).append(version.table)
+        elif version.started_at < made_from and not version.table.startswith("unified."):
+            found.setdefault("older than the unified layer", []).append(version.table)
+    if lacking := sorted(set(tables) - {version.table for version in versions}):
+        found[f"without anything as of {as_of}"] = lacking
+    if found:
+        said = "; ".join(f"{', '.join(names)}: {state}" for state, names in found.items())
+        raise dg.Failure(
+            f"{DATED_BY} is as of {as_of}, but not all that would be published goes with it: {said}. "
+            "A run was cut short, or only some tables were made: run the refresh job to its end",
+            allow_retries=False,
+        )
 
 
 def _basis(workspace: Workspace, above: Sequence[str], as_of: date) -> str:

@@ -177,3 +177,25 @@ def test_the_refresh_of_the_next_day_makes_a_day_again_that_a_kill_left(
 
     assert result.success, failures(result)
     assert days.built == [[MONDAY, TUESDAY]]
+
+
+def test_what_a_refresh_left_that_was_cut_short_is_not_published(days: Days) -> None:
+    assert days.refresh(MONDAY).success
+    up = status(days.paths).folder
+
+    days.write(ORDERS, MONDAY)
+    said = _stopped(days.run("publish", MONDAY))
+    assert f"{MART}, {FEATURES}, {SCORES}: older than the unified layer" in said
+
+    days.write(ORDERS, TUESDAY)
+    said = _stopped(days.run("publish", MONDAY))
+    assert f"{ORDERS}: as of 2026-06-30" in said
+    assert "run the refresh job to its end" in said
+
+    days.write(MART, TUESDAY)
+    said = _stopped(days.run("publish", MONDAY))
+    assert f"{FEATURES}, {SCORES}: without anything as of 2026-06-30" in said
+
+    assert status(days.paths).folder == up
+    assert days.refresh(TUESDAY).success
+    assert status(days.paths).folder != up
