@@ -12,17 +12,20 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pyarrow as pa
 
 Severity = Literal["ERROR", "WARN"]
 Outcome = Literal["passed", "failed", "errored"]
+# What a rule means for the tables in force, best first.
+Effect = Literal["passed", "warns", "blocks"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS table_version (
@@ -429,6 +432,20 @@ class Ledger:
                     (table,),
                 )
             )
+
+    def effects(self) -> Counter[Effect]:
+        """How many rules passed, warn and block on the versions in force.
+
+        A rule of a table that is kept by day counts once, as it went on its worst day.
+        """
+        with self._connect() as connection:
+            rows = connection.execute(
+                "SELECT max(CASE WHEN outcome = 'passed' THEN 0 WHEN severity = 'WARN' THEN 1 "
+                "ELSE 2 END) AS worst FROM gate_result "
+                "JOIN version_in_force USING (table_name, version) GROUP BY table_name, gate, rule"
+            ).fetchall()
+        names: Sequence[Effect] = get_args(Effect)
+        return Counter(names[row["worst"]] for row in rows)
 
     def blocks(self, tables: Iterable[str], as_of: date | None = None) -> list[Block]:
         """Why each of the tables would stop a step that reads it; empty when none does.

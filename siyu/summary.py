@@ -126,22 +126,13 @@ def _models(connection: duckdb.DuckDBPyConnection) -> RenderableType:
 
 
 def _gates(paths: Paths) -> Text:
-    """How many rules passed, on the newest version of every table."""
+    """How many rules passed, on the versions in force."""
     if not paths.ops.exists():
         return Text("Gates: nothing judged yet")
-    counts = {
-        (row["outcome"], row["severity"]): row["n"]
-        for row in Ledger(paths.ops).rows(
-            "SELECT outcome, severity, count(*) AS n FROM gate_result g JOIN (SELECT table_name, "
-            "version, row_number() OVER (PARTITION BY table_name, as_of_date ORDER BY started_at "
-            "DESC) AS age FROM table_version) v USING (table_name, version) WHERE age = 1 "
-            "GROUP BY outcome, severity"
-        )
-    }
-    passed = sum(n for (outcome, _), n in counts.items() if outcome == "passed")
-    warned = sum(n for (o, severity), n in counts.items() if o != "passed" and severity == "WARN")
-    blocked = sum(counts.values()) - passed - warned
-    return Text(f"Gates: {passed} checks passed, {warned} warn, {blocked} block")
+    found = Ledger(paths.ops).effects()
+    return Text(
+        f"Gates: {found['passed']} checks passed, {found['warns']} warn, {found['blocks']} block"
+    )
 
 
 def status_page(found: Status) -> RenderableType:

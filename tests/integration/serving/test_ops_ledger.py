@@ -147,6 +147,15 @@ def test_the_day_of_a_table_that_is_one_takes_the_place_of_every_earlier_one(
         ledger.end_write("marts.kpi", version, 5)
         ledger.record("marts.kpi", version, "gx", [result], "run")
     ledger.require_passed(["marts.kpi"])
+    assert ledger.effects() == {"passed": 1}
+
+
+def test_a_rule_counts_once_and_as_it_went_on_its_worst_day(ledger: Ledger) -> None:
+    _write(ledger, PASS, WARN)
+    for day, result in ((MONDAY, FAIL), (TUESDAY, PASS)):
+        _write_day(ledger, day, result)
+        _write_day(ledger, day, PASS, table="ml.s")
+    assert ledger.effects() == {"passed": 2, "warns": 1, "blocks": 1}
 
 
 def test_ledger_tables_come_out_as_arrow_even_when_empty(ledger: Ledger) -> None:
