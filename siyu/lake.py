@@ -168,7 +168,8 @@ class Manifest(_Data):
         files: What was read, by when it became known and by name.
         repeats: Files that were not read, as the same bytes had landed under another name.
         rows_read: Records in the files.
-        rows_in: Rows that the mapping made of them, and malformed records.
+        rows_in: Rows that the mapping made of them, and malformed records; fewer than were read where
+            the mapping's WHERE leaves records out, more where it takes one apart.
         superseding: Accepted rows whose key had been accepted before.
         event_min: Earliest event time accepted (UTC).
         event_max: Latest event time accepted (UTC).

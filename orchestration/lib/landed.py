@@ -15,7 +15,7 @@ from orchestration.lib.landing import Landed
 from siyu.contracts import Contract, contract
 from siyu.lake import Lake, Manifest, identifier
 
-OUTCOMES = ("rows_in", "accepted", "duplicates", "quarantined", "suppressed")
+OUTCOMES = ("rows_read", "rows_in", "accepted", "duplicates", "quarantined", "suppressed")
 _BATCHES = 20
 _SAMPLE = 5
 _HOUR = 3600

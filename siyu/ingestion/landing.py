@@ -308,8 +308,12 @@ def _landed(job: Job, source: str) -> LandingReport:
             # What is read late may break late: then the file is to blame, not the mapping.
             require_readable(source, job.retailer.inputs[source], plan.files)
             raise
+    # A record that the mapping leaves out is in neither sum of the accounting; here it shows.
+    reason = (
+        f"{len(plan.files)} files landed: {manifest.rows_read:,} records, {manifest.rows_in:,} rows"
+    )
     return LandingReport(
-        job.entity.entity, source, "landed", f"{len(plan.files)} files landed", manifest,
+        job.entity.entity, source, "landed", reason, manifest,
         found.waiting, (*plan.warnings, *landing.warnings), time.monotonic() - started,
     )  # fmt: skip
 

@@ -23,6 +23,25 @@ from siyu.ingestion.errors import InputError
 from siyu.lake import literal
 from siyu.retailer import Retailer
 
+# What makes one row of several records, or drops some unseen, and what to do instead.
+_TO_DBT = "yield the records as they are; dbt derives what is made of several"
+_REPEATS = "leave it out: landing drops exact repeats, and counts them"
+_NOT_ROW_BY_ROW = {
+    "GROUP BY": _TO_DBT,
+    "an aggregate": _TO_DBT,
+    "HAVING": _TO_DBT,
+    "DISTINCT": _REPEATS,
+    "UNION": f"write UNION ALL; {_REPEATS.partition(': ')[2]}",
+    "EXCEPT": "say in WHERE which records count",
+    "INTERSECT": "say in WHERE which records count",
+    "PIVOT": _TO_DBT,
+    "LIMIT": "leave it out",
+    "SAMPLE": "leave it out",
+    "QUALIFY": "yield every version of a row, with updated_at, of which the newest holds; lines are "
+    "numbered at landing by line_no: occurrence",
+    "a JOIN of two inputs": "only one may bring rows; mark a code list lookup: true in retailer.yaml",
+}
+
 # Where a row came from: every view of an input has these, and every mapping yields them.
 ORIGIN = ("_file", "_row")
 
@@ -65,7 +84,8 @@ def load_mapping(retailer: Retailer, entity: str) -> MappingSql:
     """Read an entity's mapping.
 
     Raises:
-        InputError: it is not one SELECT, or it reads no input of the retailer.
+        InputError: it is not one SELECT, it reads no input of the retailer, or it makes fewer rows of
+            several records.
     """
     file = retailer.mappings[entity]
     text = file.read_text("utf-8").strip().removesuffix(";")
@@ -75,7 +95,7 @@ def load_mapping(retailer: Retailer, entity: str) -> MappingSql:
             f"{file}: {tree.get('error_message', 'more than one statement')}; "
             "a mapping is one SELECT over the inputs of retailer.yaml"
         )
-    named = {node["table_name"] for node in _nodes(tree) if node.get("type") == "BASE_TABLE"}
+    named = _tables(tree)
     read = [name for name in retailer.inputs if name in named]
     if not read:
         raise InputError(
@@ -85,6 +105,7 @@ def load_mapping(retailer: Retailer, entity: str) -> MappingSql:
     rows = [name for name in read if not retailer.inputs[name].lookup]
     # A code list that is mapped on its own brings the rows itself.
     lookups = [name for name in read if retailer.inputs[name].lookup] if rows else []
+    _require_row_by_row(file, tree, lookups)
     return MappingSql(file, text, tuple(rows or read), tuple(lookups))
 
 
@@ -120,9 +141,78 @@ def columns_needed(mapping: MappingSql, entity: Contract) -> frozenset[str]:
     )
 
 
+def _require_row_by_row(file: Path, tree: dict[str, Any], lookups: Sequence[str]) -> None:
+    """See that each row is made of one record, so that what came in can be accounted for.
+
+    What reads nothing but lookups may do as it likes: its rows are none of the mapping's.
+    """
+    found = dict.fromkeys(
+        fault
+        for node in _nodes(tree, with_expressions=False)
+        if node.get("type") in ("SELECT_NODE", "SET_OPERATION_NODE")
+        and not _reads_only(node, lookups)
+        for fault in _faults(node, lookups)
+    )
+    if found:
+        raise InputError(
+            f"{file}: one row in, one row out, so a mapping has no "
+            + "; no ".join(f"{fault} ({_NOT_ROW_BY_ROW[fault]})" for fault in found)
+        )
+
+
+def _faults(node: dict[str, Any], lookups: Sequence[str]) -> Iterator[str]:
+    """What in one SELECT or set operation takes several records together, or drops some."""
+    modifiers = {modifier["type"] for modifier in node["modifiers"]}
+    if "DISTINCT_MODIFIER" in modifiers:
+        yield "DISTINCT"
+    if modifiers & {"LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER"}:
+        yield "LIMIT"
+    if node["type"] == "SET_OPERATION_NODE":
+        operation = node["setop_type"].removesuffix("_BY_NAME")
+        if operation != "UNION" or not node["setop_all"]:
+            yield operation
+        return
+    if node["group_sets"] or node["aggregate_handling"] == "FORCE_AGGREGATES":
+        yield "GROUP BY"
+    if node["having"]:
+        yield "HAVING"
+    if node["qualify"]:
+        yield "QUALIFY"
+    said = [node["select_list"], node["qualify"]]
+    if any(_is_aggregate(inner) for inner in _nodes(said, with_expressions=False)):
+        yield "an aggregate"
+    joined = list(_joined(node["from_table"]))
+    if node["sample"] or any(table.get("sample") for table in joined):
+        yield "SAMPLE"
+    if any(table.get("aggregates") for table in joined):
+        yield "PIVOT"
+    if sum(not _reads_only(table, lookups) for table in joined) > 1:
+        yield "a JOIN of two inputs"
+
+
+def _reads_only(node: dict[str, Any], tables: Sequence[str]) -> bool:
+    """Whether a part of a statement names no table but these."""
+    return _tables(node) <= set(tables)
+
+
+def _is_aggregate(node: dict[str, Any]) -> bool:
+    """Whether it is a call of an aggregate; over a window, it is another kind of node."""
+    return node.get("class") == "FUNCTION" and node["function_name"] in _aggregates()
+
+
+@cache
+def _aggregates() -> frozenset[str]:
+    """Names of the engine's aggregates."""
+    with _parser().cursor() as connection:
+        found = connection.execute(
+            "SELECT function_name FROM duckdb_functions() WHERE function_type = 'aggregate'"
+        ).fetchall()
+    return frozenset(name for (name,) in found)
+
+
 def _only_table(node: dict[str, Any], inputs: Sequence[str]) -> dict[str, Any] | None:
     """The one input whose records a SELECT turns into rows one by one; None where it does more."""
-    if node["type"] != "SELECT_NODE" or node["modifiers"] or node["group_expressions"]:
+    if node["type"] != "SELECT_NODE":
         return None
     if any(item["class"] == "STAR" for item in node["select_list"]):
         return None
@@ -173,15 +263,28 @@ def _parser() -> duckdb.DuckDBPyConnection:
     return duckdb.connect()
 
 
-def _nodes(node: Any) -> Iterator[dict[str, Any]]:
-    """Every object in a parsed statement."""
+def _tables(node: Any) -> set[str]:
+    """Names of the tables that a part of a statement reads."""
+    return {found["table_name"] for found in _nodes(node) if found.get("type") == "BASE_TABLE"}
+
+
+def _nodes(node: Any, with_expressions: bool = True) -> Iterator[dict[str, Any]]:
+    """Every object in a part of a parsed statement.
+
+    Args:
+        node: The part.
+        with_expressions: Whether to enter queries that stand in an expression, whose rows do not
+            become the statement's.
+    """
     if isinstance(node, dict):
+        if not with_expressions and node.get("class") == "SUBQUERY":
+            return
         yield node
         for value in node.values():
-            yield from _nodes(value)
+            yield from _nodes(value, with_expressions)
     elif isinstance(node, list):
         for value in node:
-            yield from _nodes(value)
+            yield from _nodes(value, with_expressions)
 
 
 def mapping_sha256(

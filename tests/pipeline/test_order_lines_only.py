@@ -29,6 +29,8 @@ inputs:
     location: ${SIYU_HOME}/takings.csv
     required: true
     columns: {receipt: VARCHAR, customer: VARCHAR, item: VARCHAR, quantity: BIGINT, price: VARCHAR, sold_at: TIMESTAMP}
+entities:
+  order_lines: {line_no: occurrence}
 models:
   repurchase: {horizon_days: 30}
   churn: {horizon_days: 30, active_days: 60}
@@ -36,7 +38,6 @@ models:
 MAPPING = """
 SELECT
     receipt AS order_id,
-    CAST(row_number() OVER (PARTITION BY receipt ORDER BY _row) AS BIGINT) AS line_no,
     'sale' AS line_type,
     item AS product_id,
     quantity,
@@ -47,9 +48,7 @@ SELECT
     'GBP' AS currency,
     ident('stall', customer) AS member_id,
     'store' AS channel,
-    local_to_utc(sold_at) AS ordered_at,
-    _file,
-    _row
+    local_to_utc(sold_at) AS ordered_at
 FROM takings
 """
 

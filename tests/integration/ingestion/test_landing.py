@@ -8,7 +8,7 @@ import duckdb
 import pytest
 from made_up_shop import NOW, POINTS, Shop, at, crm_csv, ledger_csv, outcomes
 
-from siyu.ingestion import InputError, LandingError, open_quarantine
+from siyu.ingestion import AccountingError, InputError, LandingError, open_quarantine
 from siyu.lake import LakeError
 
 
@@ -260,6 +260,37 @@ def test_one_bad_input_does_not_stop_the_others(shop: Shop) -> None:
     assert shop.rows("stores", "store_id") == [("till-1",)]
 
 
+def test_records_that_the_mapping_leaves_out_show_in_what_was_read(points_shop: Shop) -> None:
+    points_shop.mapping("points", f"{POINTS} WHERE reason <> 'test'")
+    points_shop.write(
+        "ledger/a.csv",
+        ledger_csv(
+            "p1,7,30,purchase,2026-06-01", "p2,7,1,test,2026-06-01", "p3,7,1,test,2026-06-01"
+        ),
+    )
+    (report,) = points_shop.land("points")
+    assert report.reason == "1 files landed: 3 records, 1 rows"
+    assert report.manifest is not None
+    assert (report.manifest.rows_read, report.manifest.rows_in) == (3, 1)
+
+
+def test_rows_that_do_not_add_up_are_not_committed(
+    members_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members_shop.write("crm/a.csv", crm_csv("1,13912345670,,,,,2026-06-01", ",,,,,,2026-06-01"))
+    with monkeypatch.context() as broken:
+        # As if a row had been left out without being counted among those of erased people.
+        broken.setattr("siyu.ingestion.landing._Landing._suppress", lambda _: 1)
+        with pytest.raises(AccountingError, match="members from crm: 2 rows in, but 1 accepted"):
+            members_shop.land("members")
+    assert members_shop.lake.version("members") is None
+    assert members_shop.broken() == []
+    assert not members_shop.paths.vault.exists()
+    assert outcomes(members_shop.landed("members")) == {
+        "rows_in": 2, "accepted": 1, "quarantined": 1,
+    }  # fmt: skip
+
+
 def test_a_lookup_is_bound_in_full_and_remaps_when_it_changes(shop: Shop) -> None:
     shop.input("shops", format="csv", location="shops.csv")
     shop.input("cities", format="csv", location="cities.csv", lookup=True)
@@ -280,6 +311,7 @@ def test_a_lookup_is_bound_in_full_and_remaps_when_it_changes(shop: Shop) -> Non
     ("SELECT id AS store_id FROM shops UNION ALL SELECT id FROM shops",
      r"lacks the required column _file, _row"),
     ("SELECT 's' AS store_id, 'f' AS _file, 1 AS _row FROM elsewhere", r"reads no input"),
+    ("SELECT id AS store_id FROM shops WHERE id > 's' GROUP BY ALL", r"stores\.sql: .*GROUP BY"),
     ("SELEC", r"stores\.sql: .*syntax error"),
     ("SELECT id AS store_id, CAST(id AS DATE) AS opened_on, _file, _row FROM shops", r"TRY_CAST"),
 ])  # fmt: skip
