@@ -237,8 +237,9 @@ class Input(_Data):
         required: Whether ``as_of`` waits for this input.
         lookup: Read in full beside the other inputs of a mapping, for small code lists; when its
             files change, what was mapped with them is mapped anew.
-        settle_seconds: Age below which a file is taken to be still growing, for drops that are not
-            atomic.
+        settle_seconds: Age below which a file is taken to be still growing, by its time of change
+            and this machine's clock. For drops that are not atomic: at 0 a file that pauses while
+            it is written is taken for whole.
         expected_every_hours: How often something new is expected to land.
         freshness: How old its data may be; None for what is not judged.
     """

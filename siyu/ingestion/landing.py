@@ -69,6 +69,7 @@ from siyu.ingestion.readers import (
     drop_raw,
     named,
     require_readable,
+    require_unchanged,
 )
 from siyu.ingestion.rules import (
     KNOWN_AT,
@@ -306,6 +307,7 @@ def _landed(job: Job, source: str) -> LandingReport:
             manifest = landing.run()
         except (InputError, *BROKEN_OFF):
             # What is read late may break late: then the file is to blame, not the mapping.
+            require_unchanged(source, plan.files)
             require_readable(source, job.retailer.inputs[source], plan.files)
             raise
     # A record that the mapping leaves out is in neither sum of the accounting; here it shows.
@@ -585,6 +587,10 @@ class _Landing:
         bound = self._bind()
         self.warnings = (*self._columns.warnings, *self.warnings, *bound.warnings)
         counts = _Counts(rows_in=self._stage())
+        # All of it has been read by now, and nothing been written.
+        require_unchanged(self._source, self._plan.files)
+        for name in self._job.mapping.lookups:
+            require_unchanged(name, self._job.found[name].files)
         self._require_columns(bound.records, counts.rows_in)
         counts.suppressed = self._suppress()
         self._drop_duplicates()

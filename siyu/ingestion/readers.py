@@ -160,6 +160,21 @@ def require_readable(name: str, source: Input, files: Sequence[SourceFile]) -> N
             raise _unreadable(name, source, file, error) from None
 
 
+def require_unchanged(name: str, files: Sequence[SourceFile]) -> None:
+    """See that files are still as they were hashed, so that a batch holds what its manifest says.
+
+    Raises:
+        InputError: one of them has changed or is gone.
+    """
+    changed = [file for file in files if file.has_changed]
+    if changed:
+        raise InputError(
+            f"input {name}: {named(changed)} changed while it was read; nothing was committed; land "
+            "again when it is whole. Have it written under another name and renamed, or set "
+            "settle_seconds for the input"
+        )
+
+
 def _unreadable(name: str, source: Input, file: SourceFile, error: Exception) -> InputError:
     if isinstance(error, FileNotFoundError):
         what = "it has gone since it was found"

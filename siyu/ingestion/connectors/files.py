@@ -23,6 +23,24 @@ from siyu.retailer import Input, RetailerError, fill
 _UNFINISHED = (".partial", ".tmp", ".part", ".filepart", ".crdownload", "~")
 
 
+class Stamp(NamedTuple):
+    """What differs between two states of a file that was not tampered with."""
+
+    device: int
+    inode: int
+    bytes: int
+    modified_ns: int
+    changed_ns: int
+
+    @staticmethod
+    def of(path: Path) -> Stamp:
+        """The state of a file now."""
+        found = path.stat()
+        return Stamp(
+            found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        )
+
+
 @dataclass(frozen=True)
 class SourceFile:
     """One file as it was when it was hashed.
@@ -34,6 +52,7 @@ class SourceFile:
         bytes: Its size.
         url: What DuckDB opens: the path, or an address of ``filesystem``.
         filesystem: Opens it, where it is not a plain file on this machine.
+        stamp: Its state when it was hashed; None for one that nobody changes.
     """
 
     path: Path
@@ -42,6 +61,15 @@ class SourceFile:
     bytes: int
     url: str
     filesystem: AbstractFileSystem | None = field(default=None, compare=False, repr=False)
+    stamp: Stamp | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether what lies there may not be what was hashed."""
+        try:
+            return self.stamp is not None and Stamp.of(self.path) != self.stamp
+        except OSError:
+            return True
 
     def open(self) -> BinaryIO:
         """Its bytes, packed if they are packed.
@@ -141,32 +169,15 @@ def _root(location: str) -> Path:
 
 def _hashed(path: Path, relative: str) -> SourceFile | None:
     """The file with its hash, or None when it changed while it was read."""
-    before = _Stamp.of(path)
+    before = Stamp.of(path)
     sha256 = _sha256(path, before)
-    if _Stamp.of(path) != before:
+    if Stamp.of(path) != before:
         return None
-    return SourceFile(path, relative, sha256, before.bytes, str(path))
-
-
-class _Stamp(NamedTuple):
-    """What differs between two states of a file that was not tampered with."""
-
-    device: int
-    inode: int
-    bytes: int
-    modified_ns: int
-    changed_ns: int
-
-    @staticmethod
-    def of(path: Path) -> _Stamp:
-        found = path.stat()
-        return _Stamp(
-            found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-        )
+    return SourceFile(path, relative, sha256, before.bytes, str(path), stamp=before)
 
 
 @lru_cache(maxsize=65_536)
-def _sha256(path: Path, _stamp: _Stamp) -> str:
+def _sha256(path: Path, _stamp: Stamp) -> str:
     """Hash of a file's bytes; a file that feeds several entities is read for it once."""
     with path.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -3,12 +3,19 @@
 import gzip
 from datetime import UTC, date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import duckdb
 import pytest
 from made_up_shop import NOW, POINTS, Shop, at, crm_csv, ledger_csv, outcomes
 
-from siyu.ingestion import AccountingError, InputError, LandingError, open_quarantine
+from siyu.ingestion import (
+    AccountingError,
+    InputError,
+    LandingError,
+    landing,
+    open_quarantine,
+)
 from siyu.lake import LakeError
 
 
@@ -435,3 +442,38 @@ def test_a_broken_file_of_one_input_does_not_keep_another_from_landing(shop: Sho
     with pytest.raises(LandingError, match=r"cannot read mall\.parquet: .*; deliver it again"):
         shop.land("stores")
     assert shop.rows("stores", "store_id, _source") == [("t1", "till")]
+
+
+@pytest.mark.parametrize(("grows", "more"), [
+    ("ledger/a.csv", " 10:00:00\n"), ("codes.csv", "refund\n"),
+])  # fmt: skip
+def test_a_file_that_grows_while_it_is_read_is_not_accepted(
+    points_shop: Shop, monkeypatch: pytest.MonkeyPatch, grows: str, more: str
+) -> None:
+    shop = points_shop
+    shop.input("codes", format="csv", location="codes.csv", lookup=True)
+    shop.mapping(
+        "points",
+        POINTS.replace(
+            "FROM ledger", "FROM ledger WHERE reason IN (SELECT codes.reason FROM codes)"
+        ),
+    )
+    # Half of the last value of a file is a value too.
+    shop.write("ledger/a.csv", ledger_csv("p1,7,30,purchase,2026-06-01")[:-1])
+    shop.write("codes.csv", "reason\npurchase\n")
+    bound = landing.bind_files
+
+    def meanwhile(connection: Any, name: str, *arguments: Any) -> Any:
+        found = bound(connection, name, *arguments)
+        if name in grows:
+            with (shop.folder / "source" / grows).open("a") as opened:
+                opened.write(more)
+        return found
+
+    monkeypatch.setattr(landing, "bind_files", meanwhile)
+    with pytest.raises(LandingError, match=rf"{grows[-5:]} changed while it was read; nothing was"):
+        shop.land("points")
+    assert shop.rows("points") == []
+    monkeypatch.undo()
+    assert shop.landed("points").accepted == 1
+    assert list((shop.paths.root / "tmp").iterdir()) == []

@@ -62,6 +62,37 @@ def test_a_file_younger_than_the_settling_time_waits(
     assert is_unfinished(file, settle, NOW) is unfinished
 
 
+def test_a_file_that_grows_while_it_is_hashed_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("one")
+    digest = hashlib.file_digest
+
+    def meanwhile(opened: Any, how: str) -> Any:
+        if opened.name.endswith("a.csv"):
+            (tmp_path / "a.csv").write_text("one and more")
+        return digest(opened, how)
+
+    monkeypatch.setattr(hashlib, "file_digest", meanwhile)
+    source = Input(format="csv", location=f"{tmp_path}/*.csv")
+    seen = find_files("till", source, Settings(tmp_path, "shop", tmp_path, "duckdb", None), NOW)
+    assert ([file.name for file in seen.files], seen.waiting) == (["b.csv"], ("a.csv",))
+    monkeypatch.undo()
+    assert names(tmp_path, "*.csv") == ["a.csv", "b.csv"]
+
+
+def test_a_file_says_whether_it_has_changed_since_it_was_hashed(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("12")
+    (file,) = found(tmp_path, "a.csv")
+    assert not file.has_changed
+    with (tmp_path / "a.csv").open("a") as opened:
+        opened.write("3.45")
+    assert file.has_changed
+    (tmp_path / "a.csv").unlink()
+    assert file.has_changed
+
+
 def test_a_folder_in_place_of_a_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "crm").mkdir()
     with pytest.raises(InputError, match=r"is a folder; name its files with a glob"):
