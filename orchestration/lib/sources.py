@@ -64,6 +64,7 @@ def settled_files(source: Input, settings: Settings, now: datetime) -> list[Path
 
     Raises:
         RetailerError: the location names a variable that is not set.
+        OSError: a folder may not be looked into.
     """
     return [
         file
@@ -112,7 +113,7 @@ def look(settings: Settings, retailer: Retailer, now: datetime) -> Seen:
         except RetailerError as error:
             faults.append(f"input {name}: {error}")
         except OSError as error:
-            faults.append(f"input {name}: a file cannot be looked at ({error.strerror})")
+            faults.append(f"input {name}: a file or folder cannot be looked at ({error.strerror})")
         else:
             count += len(files)
     return Seen(fingerprints, count, tuple(dict.fromkeys(faults)))

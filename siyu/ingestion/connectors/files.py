@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -110,7 +112,7 @@ def find_files(name: str, source: Input, settings: Settings, now: datetime) -> F
         now: The wall clock, for ``settle_seconds``.
 
     Raises:
-        InputError: a variable is not set, or a file cannot be read.
+        InputError: a variable is not set, or a file or folder cannot be read.
     """
     try:
         location = fill(source.location, settings)
@@ -119,7 +121,14 @@ def find_files(name: str, source: Input, settings: Settings, now: datetime) -> F
     root = _root(location)
     files: list[SourceFile] = []
     waiting: list[str] = []
-    for path in paths_at(location):
+    try:
+        paths = paths_at(location)
+    except OSError as error:
+        raise InputError(
+            f"input {name}: {error.filename} cannot be looked into ({error.strerror}); give the user "
+            "that runs siyu the right to read it"
+        ) from None
+    for path in paths:
         relative = path.relative_to(root).as_posix()
         if path.is_dir():
             if not glob.has_magic(location):
@@ -144,9 +153,23 @@ def find_files(name: str, source: Input, settings: Settings, now: datetime) -> F
 
 
 def paths_at(location: str) -> list[Path]:
-    """What lies at a location now, a path or a glob, by name; folders too."""
+    """What lies at a location now, a path or a glob, by name; folders too.
+
+    Raises:
+        OSError: a folder on the way may not be looked into; globbing alone would take it for empty.
+    """
     root = _root(location)
-    return sorted(root.glob(Path(location).relative_to(root).as_posix()))
+    parts = Path(location).relative_to(root).parts
+    for depth, part in enumerate(parts):
+        # Two stars stand for the folders themselves as well.
+        above = "/".join(parts[: depth + (part == "**")])
+        for folder in root.glob(above) if above else (root,):
+            if glob.has_magic(part) and folder.is_dir():
+                os.scandir(folder).close()
+            elif not glob.has_magic(part):
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    (folder / part).lstat()
+    return sorted(root.glob("/".join(parts)))
 
 
 def is_unfinished(path: Path, settle_seconds: int, now: datetime) -> bool:

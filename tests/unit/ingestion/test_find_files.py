@@ -1,5 +1,6 @@
 """Finding the files of an input."""
 
+import errno
 import hashlib
 import os
 from datetime import UTC, datetime, timedelta
@@ -97,6 +98,39 @@ def test_a_folder_in_place_of_a_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "crm").mkdir()
     with pytest.raises(InputError, match=r"is a folder; name its files with a glob"):
         names(tmp_path, "crm")
+
+
+@pytest.mark.parametrize(("location", "closed"), [
+    ("in/*.csv", "in"), ("in/*/*.csv", "in/b"), ("in/**/*.csv", "in/b/deep"), ("i*/b/*.csv", "in/b"),
+])  # fmt: skip
+def test_a_folder_that_may_not_be_looked_into_is_not_taken_for_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str, closed: str
+) -> None:
+    (tmp_path / "in" / "b" / "deep").mkdir(parents=True)
+    (tmp_path / "in" / "a.csv").write_text("a")
+    listed = os.scandir
+
+    def refusing(folder: Any) -> Any:  # whoever runs the tests may be allowed everything
+        if Path(folder) == tmp_path / closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(InputError, match=rf"{closed} cannot be looked into \(Permission denied\)"):
+        names(tmp_path, location)
+
+
+def test_a_file_below_a_folder_that_may_not_be_entered_is_not_taken_for_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(path: Path) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "lstat", refusing)
+    with pytest.raises(InputError, match=r"in/a\.csv cannot be looked into"):
+        names(tmp_path, "in/a.csv")
+    monkeypatch.undo()
+    assert names(tmp_path, "in/a.csv") == []
 
 
 def test_an_unset_variable_is_named(tmp_path: Path) -> None:
