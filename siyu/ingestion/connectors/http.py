@@ -81,7 +81,7 @@ class HttpClient:
 
     def __init__(self, base_url: str, timeout_seconds: float, sleep: Sleep = time.sleep) -> None:
         address = httpx.URL(base_url)
-        if address.scheme != "https" and not _is_this_machine(address.host):
+        if address.scheme != "https" and not is_this_machine(address.host):
             raise SourceError(
                 "base_url would send credentials in clear: begin it with https://", transient=False
             )
@@ -268,7 +268,8 @@ def _retry_after(said: str | None) -> float:
     return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
-def _is_this_machine(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
+    """Whether what is sent to a host stays on this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

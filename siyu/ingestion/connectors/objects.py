@@ -18,9 +18,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from urllib.parse import urlsplit
 
 import fsspec
 
+from siyu.ingestion.connectors.http import is_this_machine
 from siyu.ingestion.pull import Ask, Failed, Piece, SourceError, by_itself
 from siyu.ingestion.raw import RawFile
 from siyu.retailer import ObjectsConnection
@@ -91,8 +93,10 @@ def pull(
         been copied.
 
     Raises:
-        SourceError: the storage went away while an object was being copied.
+        SourceError: the storage went away while an object was being copied, or objects would travel
+            in clear.
     """
+    _require_privacy(connection)
     storage = _storage(connection)
     for ask in asks:
         yield from by_itself(ask, _copied(storage, connection, ask))
@@ -120,6 +124,17 @@ def _copied(
         named = ", ".join(key for key, _ in unread[:_NAMED])
         more = f" and {len(unread) - _NAMED} more" if len(unread) > _NAMED else ""
         yield Failed(ask.name, _explained(unread[0][1], connection, f"read {named}{more}"))
+
+
+def _require_privacy(connection: ObjectsConnection) -> None:
+    endpoint = connection.endpoint
+    address = urlsplit(endpoint if "://" in endpoint else f"{connection.scheme}://{endpoint}")
+    if address.scheme != "https" and not is_this_machine(address.hostname or ""):
+        raise SourceError(
+            "objects would travel in clear: set scheme: https, for http is for storage on this machine "
+            "only",
+            transient=False,
+        )
 
 
 def _storage(connection: ObjectsConnection) -> S3FileSystem:

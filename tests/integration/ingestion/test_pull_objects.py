@@ -273,6 +273,16 @@ def test_a_damaged_raw_file_is_not_blamed_on_the_storage(drop: Drop, storage: St
     assert len(drop.copied("returns")) == 1
 
 
+@pytest.mark.parametrize(("scheme", "endpoint"), [
+    ("http", "minio.example.cn:9000"), ("http", ""), ("https", "http://minio.example.cn"),
+])  # fmt: skip
+def test_objects_do_not_travel_in_clear(drop: Drop, scheme: str, endpoint: str) -> None:
+    drop.connection |= {"scheme": scheme, "endpoint": endpoint}
+    error = drop.fails()
+    assert "would travel in clear: set scheme: https" in str(error)
+    assert not error.transient
+
+
 def test_a_bucket_that_does_not_exist_is_named(drop: Drop) -> None:
     drop.connection["bucket"] = "no-such-zone"
     error = drop.fails()
