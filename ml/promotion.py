@@ -16,10 +16,7 @@ from ml.evaluation import (
     compare,
     expected_calibration_error,
 )
-
-# Between a training season and a test season the base rate moves by a few points, which no model
-# of the customer can know; a limit much lower than this refuses every model of a seasonal retailer.
-MAX_ECE = 0.10
+from siyu.retailer import THRESHOLDS
 
 Kind = Literal["xgboost", "logistic"]
 
@@ -47,7 +44,7 @@ def decide(
     label: Floats,
     predictions: Mapping[str, Floats],
     champion: Floats | None,
-    max_ece: float = MAX_ECE,
+    max_ece: float = THRESHOLDS["model_max_ece"],
 ) -> Decision:
     """Apply the gate.
 

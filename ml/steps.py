@@ -19,7 +19,7 @@ from ml.catalog import FEATURES_TABLE, LABELS_TABLE
 from ml.dataset import Dataset, Floats, drop_unknown, read_features, read_training
 from ml.evaluation import Difference
 from ml.metrics_schema import METRICS_TABLE, metric_rows
-from ml.promotion import MAX_ECE, decide
+from ml.promotion import decide
 from ml.provenance import task_tags, training_tags
 from ml.recording import Training, decided, record_training, version_tags
 from ml.registry import ModelNotes, RegisteredModel, Registry, as_of_of
@@ -162,7 +162,7 @@ def train(
     registry = Registry(paths)
     champion = registry.champion(found.model_name)
     rival = _rival(registry, champion, found, read.at([plan.test]))
-    limit = retailer.gates.get("model_max_ece", MAX_ECE)
+    limit = retailer.threshold("model_max_ece")
     decision = decide(candidates.test.label, candidates.probabilities, rival, limit)
     training = Training(
         task=found,

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -29,7 +30,7 @@ from pydantic import (
 )
 
 from siyu.config import Settings
-from siyu.contracts import contracts
+from siyu.contracts import contracts, integrity_rules
 from siyu.yamls import read_yaml
 
 
@@ -38,6 +39,22 @@ class RetailerError(Exception):
 
 
 VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+# Thresholds of gates that ``gates:`` may move, with their defaults. Beside them, ``max_<rule>`` limits
+# the cases of a rule across rows (``siyu.contracts.integrity_rules``), which has no default.
+THRESHOLDS: Mapping[str, float] = {
+    "min_order_coverage": 0.5,
+    "min_revenue_coverage": 0.5,
+    "min_interaction_coverage": 0.2,
+    "max_junk_identifier_share": 0.05,
+    "min_customers": 1,
+    "max_score_bias": 0.25,
+    "min_volume_usual": 0.5,
+    "min_volume_kept": 0.2,
+    # Between a training season and a test season the base rate moves by a few points, which no model
+    # of the customer can know; a much lower limit refuses every model of a seasonal retailer.
+    "model_max_ece": 0.10,
+}
 
 # Inputs are tables in the mappings and folders in the lake, so their names must be plain.
 InputName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -329,6 +346,19 @@ class Retailer(_Data):
         ZoneInfo(value)
         return value
 
+    @field_validator("entities")
+    @classmethod
+    def _known_entities(cls, value: Mapping[str, EntitySettings]) -> Mapping[str, EntitySettings]:
+        require_known("entity", value, contracts())
+        return value
+
+    @field_validator("gates")
+    @classmethod
+    def _known_gates(cls, value: Mapping[str, float]) -> Mapping[str, float]:
+        limits = (f"max_{rule}" for rule in integrity_rules())
+        require_known("threshold", value, (*THRESHOLDS, *limits))
+        return value
+
     @model_validator(mode="after")
     def _known_connections(self) -> Retailer:
         for name, source in self.inputs.items():
@@ -343,17 +373,33 @@ class Retailer(_Data):
     def mappings(self) -> dict[str, Path]:
         """Mapping SQL by entity, for the entities this retailer can supply."""
         found = {file.stem: file for file in sorted(self.folder.glob("*.sql"))}
-        unknown = sorted(set(found) - set(contracts()))
-        if unknown:
-            raise RetailerError(
-                f"{self.folder}: {', '.join(f'{n}.sql' for n in unknown)}: no such entity; "
-                f"known: {', '.join(contracts())}"
-            )
+        try:
+            require_known("entity", found, contracts())
+        except ValueError as error:
+            raise RetailerError(f"{self.folder}: {error}: rename its .sql") from None
         return found
 
     def entity(self, name: str) -> EntitySettings:
         """Settings of one entity, defaults where the retailer is silent."""
         return self.entities.get(name, EntitySettings())
+
+    def threshold(self, name: str) -> float:
+        """A threshold of a gate, its default where the retailer is silent."""
+        return self.gates.get(name, THRESHOLDS[name])
+
+
+def require_known(kind: str, named: Iterable[str], known: Iterable[str]) -> None:
+    """See that every name is known.
+
+    Raises:
+        ValueError: one is not; says which it is nearest to.
+    """
+    known = tuple(known)
+    for name in named:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            meant = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            raise ValueError(f"no such {kind} {name}; {meant}")
 
 
 def load_retailer(settings: Settings) -> Retailer:
@@ -376,7 +422,7 @@ def read_retailer(folder: Path) -> Retailer:
     if not file.is_file():
         raise RetailerError(f"{file}: no such file; copy one from retailers/demo and edit it")
     try:
-        return Retailer.model_validate({**read_yaml(file.read_text("utf-8")), "folder": folder})
+        found = Retailer.model_validate({**read_yaml(file.read_text("utf-8")), "folder": folder})
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
@@ -385,6 +431,12 @@ def read_retailer(folder: Path) -> Retailer:
         raise RetailerError(f"{file}: {faults}") from None
     except (yaml.YAMLError, TypeError) as error:
         raise RetailerError(f"{file}: not a mapping of settings: {error}") from error
+    if found.name != folder.name:
+        raise RetailerError(
+            f"{file}: name: {found.name} is in a folder {folder.name}, by which it is selected; give "
+            "both one name"
+        )
+    return found
 
 
 def fill(location: str, settings: Settings, env: Mapping[str, str] | None = None) -> str:

@@ -56,7 +56,7 @@ def features_suite(table: str, retailer: Retailer, as_of: date | None) -> Suite:
 
 
 def _feature_rules(retailer: Retailer) -> Iterator[Rule]:
-    yield row_count(int(retailer.gates.get("min_customers", 1)))
+    yield row_count(int(retailer.threshold("min_customers")))
     yield from filled(*_KEY, *_KNOWN)
     yield unique(_KEY)
     yield between("recency_days", 0)

@@ -12,27 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from expectations.rules import Rule, Suite, filled, literal, measured, one_of, row_count
-from siyu.contracts import contracts
+from siyu.contracts import integrity_rules
 from siyu.retailer import Retailer
 
 INTEGRITY = "ops.integrity_violation"
-ORDERS = (
-    "order_net_is_sum_of_lines",
-    "orders_have_lines",
-    "payments_are_order_total",
-    "refunds_within_order_total",
-)
-
-
-def integrity_rules() -> tuple[str, ...]:
-    """Every rule that a row of the table may name."""
-    references = (
-        f"{name}_{column}_known"
-        for name, found in contracts().items()
-        for reference in found.references
-        for column in reference.columns
-    )
-    return (*ORDERS, *references, *(f"{name}_key_unique" for name in contracts()))
 
 
 def integrity_suite(retailer: Retailer) -> Suite:

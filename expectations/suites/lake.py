@@ -221,12 +221,9 @@ def _volume_rules(contract: Contract, retailer: Retailer, source: str) -> Iterat
         retailer.inputs[source].required if flows else contract.entity in ("orders", "order_lines")
     )
     usual = _share_of_usual(contract, retailer, source, "median" if waited_for else "min")
-    levels: tuple[tuple[str, Severity, float], ...] = (
-        ("volume_usual", "WARN", 0.5),
-        ("volume_kept", "ERROR", 0.2),
-    )
-    for level, severity, default in levels if waited_for else levels[:1]:
-        least = retailer.gates.get(f"min_{level}", default)
+    levels: tuple[tuple[str, Severity], ...] = (("volume_usual", "WARN"), ("volume_kept", "ERROR"))
+    for level, severity in levels if waited_for else levels[:1]:
+        least = retailer.threshold(f"min_{level}")
         yield share(
             f"{source}_{level}",
             f"the last complete day of {source} has at least {least:.0%} of the rows that are usual "

@@ -91,7 +91,7 @@ def _task_rules(task: str, settings: ModelSettings, retailer: Retailer) -> Itera
         most=0,
         counts_rows=True,
     )
-    most = retailer.gates.get("max_score_bias", 0.25)
+    most = retailer.threshold("max_score_bias")
     base_rate = (
         f"(SELECT avg(CAST(l.{task}_label AS DOUBLE)) FROM features.customer_labels AS l"
         " JOIN features.customer_features AS f USING (customer_id, as_of_date)"

@@ -161,7 +161,7 @@ def _order_rules(retailer: Retailer) -> Iterator[Rule]:
         "abs(net_revenue - CASE WHEN is_counted THEN net_amount - refunded_amount ELSE 0 END)"
         f" > {_CENT}",
     )
-    least = retailer.gates.get("min_order_coverage", 0.5)
+    least = retailer.threshold("min_order_coverage")
     yield share(
         "order_coverage",
         f"at least {least:.0%} of the orders that count are tied to a customer",
@@ -169,7 +169,7 @@ def _order_rules(retailer: Retailer) -> Iterator[Rule]:
                "count(*) FILTER (WHERE is_counted)"),
         least=least,
     )  # fmt: skip
-    least = retailer.gates.get("min_revenue_coverage", 0.5)
+    least = retailer.threshold("min_revenue_coverage")
     yield share(
         "revenue_coverage",
         f"at least {least:.0%} of net revenue is tied to a customer",
@@ -204,7 +204,7 @@ def _refund_rules(retailer: Retailer) -> Iterator[Rule]:
 
 def _interaction_rules(retailer: Retailer) -> Iterator[Rule]:
     yield _resolution()
-    least = retailer.gates.get("min_interaction_coverage", 0.2)
+    least = retailer.threshold("min_interaction_coverage")
     yield share(
         "interaction_coverage",
         f"at least {least:.0%} of interactions are tied to a customer",
@@ -256,7 +256,7 @@ def _identifier_rules(retailer: Retailer) -> Iterator[Rule]:
         " FROM unified.dim_customer WHERE customer_id IS NOT NULL)",
         counts_rows=True,
     )
-    most = retailer.gates.get("max_junk_identifier_share", 0.05)
+    most = retailer.threshold("max_junk_identifier_share")
     yield share(
         "junk_share",
         f"at most {most:.0%} of identifiers are junk",

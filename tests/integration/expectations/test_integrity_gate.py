@@ -11,7 +11,8 @@ from gate_samples import sample_retailer
 
 from expectations.catalog import suite_for
 from expectations.runner import judge
-from expectations.suites.integrity import INTEGRITY, integrity_rules
+from expectations.suites.integrity import INTEGRITY
+from siyu.contracts import integrity_rules
 from siyu.ops import GateResult
 
 

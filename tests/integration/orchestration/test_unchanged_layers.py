@@ -233,7 +233,7 @@ def _other_code(_: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _other_threshold(shop: Shop, _: pytest.MonkeyPatch) -> None:
     settings = shop.folder / "retailers" / "corner_shop" / "retailer.yaml"
-    settings.write_text(f"{CORNER_SHOP}{INPUTS}gates: {{max_quarantined_share: 0.5}}\n", "utf-8")
+    settings.write_text(f"{CORNER_SHOP}{INPUTS}gates: {{min_order_coverage: 0.6}}\n", "utf-8")
 
 
 def _other_day(shop: Shop, _: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from orchestration.__main__ import JOBS
 from siyu.cli import app
+from siyu.retailer import THRESHOLDS
 
 REPO = Path(__file__).parents[3]
 PAGES = sorted([REPO / "README.md", REPO / "CONTRIBUTING.md", *(REPO / "docs").rglob("*.md")])
@@ -82,10 +83,8 @@ def test_the_architecture_names_every_base_module():
 
 def test_the_page_on_gates_names_every_threshold():
     page = (REPO / "docs" / "gates.md").read_text("utf-8")
-    code = [file.read_text("utf-8") for file in (REPO / "expectations").rglob("*.py")]
-    named = set(re.findall(r'gates\.get\("(\w+)"', "\n".join(code)))
-    assert named
-    assert [name for name in named if f"`{name}`" not in page] == []
+    rows = {f"| `{name}` | {default:g} |" for name, default in THRESHOLDS.items()}
+    assert [row for row in sorted(rows) if row not in page] == []
 
 
 def _is_command(words):

@@ -25,6 +25,8 @@ def shop(folder: Path, connections: dict[str, dict[str, Any]]) -> Retailer:
         "history_from": "2026-01-01", "identifiers": {}, "models": {}, "inputs": {},
         "connections": connections,
     }  # fmt: skip
+    folder = folder / "shop"
+    folder.mkdir()
     (folder / "retailer.yaml").write_text(yaml.safe_dump(said), "utf-8")
     return read_retailer(folder)
 
