@@ -75,6 +75,7 @@ SLOWEST = (
     "test_order_lines_only.py",
     "test_refresh.py",
     "test_incremental.py",
+    "test_starting_over.py",
     "test_maintenance.py",
     "test_dbt_gates.py",
     "test_ml_steps.py",

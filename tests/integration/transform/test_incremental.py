@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from hypothesis import HealthCheck, Phase, given, settings
+import pytest
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
-from shifting_shop import ENTITIES, JUNK, content, increments, land, rows
+from shifting_shop import EARLY, content, increments, land, open_shop, refresh, rows, same_keys
 from tiny_lake import Row, Shop, at, line, order, shop
 
+# Every example builds all layers once an increment, and once more for the full load.
+EXAMPLES = int(os.environ.get("SIYU_EXAMPLES", "0"))
 
-def fresh(folder: str, name: str) -> Shop:
-    return shop(Path(folder) / name, ENTITIES)
+
+@pytest.fixture(scope="module", autouse=True)
+def keys() -> Iterator[None]:
+    with same_keys():
+        yield
+
+
+# Shrinking would build dozens of warehouses; the seed says it all.
+@settings(
+    max_examples=max(EXAMPLES, 1), deadline=None, database=None,
+    phases=[Phase.explicit, *([Phase.generate] if EXAMPLES else [])],
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+@example(seed=1, parts=3, replays=5)
+@given(seed=st.integers(0, 10**6), parts=st.integers(2, 6), replays=st.integers(0, 20))
+def test_any_increments_in_any_order_with_replays_give_what_one_full_load_gives(
+    seed: int, parts: int, replays: int
+) -> None:
+    random = Random(seed)
+    made = rows(random)
+    with TemporaryDirectory() as folder:
+        whole, piecewise = (open_shop(Path(folder) / name) for name in ("whole", "piecewise"))
+        land(whole, made)
+        refresh(whole, [EARLY])
+        for number, part in enumerate(increments(made, parts, replays, random)):
+            land(piecewise, part)
+            refresh(piecewise, [EARLY] if number == 0 else [])
+        assert_same(piecewise, whole)
 
 
 def assert_same(one: Shop, other: Shop) -> None:
@@ -21,28 +52,6 @@ def assert_same(one: Shop, other: Shop) -> None:
     assert here.keys() == there.keys()
     for table in here:
         assert here[table] == there[table], table
-
-
-# Shrinking would build dozens of warehouses; the seed says it all.
-@settings(
-    max_examples=1, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)  # fmt: skip
-@given(seed=st.integers(0, 10**6), parts=st.just(3))
-def test_any_increments_in_any_order_with_replays_give_what_one_full_load_gives(
-    seed: int, parts: int
-) -> None:
-    random = Random(seed)
-    made = rows(random)
-    with TemporaryDirectory() as folder:
-        whole, piecewise = fresh(folder, "whole"), fresh(folder, "piecewise")
-        land(whole, made, {})
-        whole.refresh(JUNK)
-        known: dict[str, list[Row]] = {}
-        for part in increments(made, parts, random):
-            land(piecewise, part, known)
-            piecewise.refresh(JUNK)
-        assert_same(piecewise, whole)
 
 
 def test_customers_who_turn_out_to_be_one_take_their_earlier_rows_along(tmp_path: Path) -> None:

@@ -151,14 +151,15 @@ class Shop:
         lake = Lake(self.paths)
         table = lake.table(entity)
         assert table is not None
+        (source,) = {m.source for m in lake.manifests(entity) if m.batch_id == batch}
         commit(
             lake.folder(entity),
             pa.schema(table.schema().to_arrow()).empty_table().to_reader(),
             Manifest(
                 batch_id=f"retraction-{batch}", kind="retraction", entity=entity,
-                source="made-up", loaded_at=LOADED.replace(tzinfo=UTC), retracts=(batch,),
+                source=source, loaded_at=LOADED.replace(tzinfo=UTC), retracts=(batch,),
             ),
-            replacing=f"_source = 'made-up' AND _batch_id = '{batch}'",
+            replacing=f"_source = '{source}' AND _batch_id = '{batch}'",
         )  # fmt: skip
 
     def identify(self, junk: Sequence[str] = ()) -> None:
