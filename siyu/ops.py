@@ -409,6 +409,23 @@ class Ledger:
             return None
         return Verdict(results, str(judged["run_id"]))
 
+    def unjudged(self, tables: Iterable[str], gate: str, basis: str) -> list[str]:
+        """Those of the tables whose newest version a gate has not judged on this basis."""
+        with self._connect() as connection:
+            judged = {
+                (row["table_name"], row["version"])
+                for row in connection.execute(
+                    "SELECT table_name, version FROM judgement WHERE gate = ? AND basis = ?",
+                    (gate, basis),
+                )
+            }
+            newest = {table: self._newest(connection, table, None) for table in tables}
+        return [
+            table
+            for table, version in newest.items()
+            if version is None or (table, version["version"]) not in judged
+        ]
+
     def results(self, table: str, version: str, gate: str) -> tuple[GateResult, ...]:
         """What a gate said of a version, in the order in which it said so."""
         with self._connect() as connection:

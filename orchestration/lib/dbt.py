@@ -24,9 +24,9 @@ from expectations.catalog import suite_for
 from orchestration.environment import OWNERS
 from orchestration.lib import standing
 from orchestration.lib.gates import GATE as GX_GATE
-from orchestration.lib.gates import asset_key, require_passed
+from orchestration.lib.gates import asset_key, refusal, require_passed
 from orchestration.resources import Workspace
-from siyu.ops import GateResult, Outcome, Standing
+from siyu.ops import Block, GateResult, Outcome, Standing
 from siyu.transform import NodeResult, dbt_vars, register_lake, run_dbt
 
 DBT_GATE = "dbt"
@@ -144,6 +144,55 @@ def _is_working(node: Mapping[str, Any]) -> bool:
     return bool(node.get("config", {}).get("meta", {}).get("working"))
 
 
+def made_from(manifest: Mapping[str, Any], tables: Collection[str], layer: str) -> tuple[str, ...]:
+    """The rest of a layer that some of its tables are made from, step by step.
+
+    Args:
+        manifest: dbt's manifest.
+        tables: ``schema.table`` of those that are built.
+        layer: Their layer.
+    """
+    nodes = manifest["nodes"]
+    waiting = [name for name, node in nodes.items() if _table(node) in tables]
+    seen: set[str] = set()
+    while waiting:
+        above = {name for name in nodes[waiting.pop()]["depends_on"]["nodes"] if name in nodes}
+        waiting += above - seen
+        seen |= above
+    names = {_table(nodes[name]) for name in seen}
+    return tuple(name for name in layer_tables(manifest, layer) if name in names - set(tables))
+
+
+def _table(node: Mapping[str, Any]) -> str | None:
+    """``schema.table`` of a model; None of any other node."""
+    return f"{node['schema']}.{node['name']}" if node["resource_type"] == "model" else None
+
+
+def require_above(workspace: Workspace, tables: Sequence[str]) -> None:
+    """Refuse to build on tables that have not passed, or on staging that its tests have not seen.
+
+    Staging is views: they show what landed after their tests passed, under the version that passed.
+
+    Args:
+        workspace: The run's workspace.
+        tables: ``schema.table`` of all that is read, step by step.
+
+    Raises:
+        dg.Failure: says which table blocks, why, and what to do.
+    """
+    require_passed(workspace, tables)
+    staged = [table for table in tables if table.startswith("staging.")]
+    if not staged:
+        return
+    unseen = workspace.ledger.unjudged(staged, DBT_GATE, workspace.lake.state())
+    if unseen:
+        said = (
+            f"{len(unseen)} of {len(staged)} tables: their tests have not seen what the lake holds"
+        )
+        remedy = "materialise all of staging first, or run the refresh job"
+        raise refusal([Block("staging", said, remedy)])
+
+
 # Layers in the order they are built; a test belongs to the last of the layers that it reads.
 _ORDER = {"staging": 0, "unified": 1, "marts": 2, "features": 2, "ops": 2}
 
@@ -231,14 +280,17 @@ def run_layer(
     Raises:
         dg.Failure: a gate above blocks, or a model or an error-severity test failed.
     """
-    require_passed(workspace, reads)
+    require_above(workspace, reads)
     manifest = read_manifest(manifest_file)
     everything = layer_tables(manifest, layer)
     chosen = [table for table in everything if asset_key(table) in context.selected_asset_keys]
-    workspace.ledger.set_run_as_of(context.run.run_id, days[-1])
     working = working_tables(manifest)
-    tests = layer_tests(manifest, chosen, layer)
+    # Working tables hold other days unless this run makes them too.
+    built = {*chosen, *working.intersection(everything)}
+    require_above(workspace, made_from(manifest, built, layer))
+    workspace.ledger.set_run_as_of(context.run.run_id, days[-1])
     whole: Sequence[date | None] = [None]
+    tests = layer_tests(manifest, chosen, layer)
     parts: list[standing.Part] = [
         (table, day) for table in chosen for day in (days if table in by_day else whole)
     ]
@@ -252,6 +304,8 @@ def run_layer(
             if kept and said.keys() >= set(tests):
                 yield from _as_they_stand(manifest, translator, kept, {t: said[t] for t in tests})
                 return
+    # What staging's tests see is what its views show from here on.
+    seen = workspace.lake.state() if layer == "staging" else None
     register_lake(workspace.settings, workspace.retailer)
     versions = {
         (table, day): workspace.ledger.begin_write(
@@ -265,13 +319,7 @@ def run_layer(
     }
     run = run_dbt(
         workspace.settings,
-        # Working tables hold other days unless this run makes them too.
-        dbt_arguments(
-            manifest,
-            sorted({*chosen, *working.intersection(everything)}),
-            layer,
-            tests,
-        ),
+        dbt_arguments(manifest, sorted(built), layer, tests),
         dbt_vars(
             workspace.retailer,
             as_of,
@@ -286,7 +334,7 @@ def run_layer(
     for (table, _), version in versions.items():
         if _built(manifest, table, nodes):
             workspace.ledger.end_write(table, version, rows.get(table), basis)
-        workspace.ledger.record(table, version, DBT_GATE, results[table], context.run.run_id)
+        workspace.ledger.record(table, version, DBT_GATE, results[table], context.run.run_id, seen)
     standing.note(workspace, versions)
     # In dbt's order: Dagster wants what is above first.
     for model in run.models:

@@ -17,7 +17,7 @@ import duckdb
 from expectations.catalog import suite_for
 from expectations.runner import fingerprint, judge
 from orchestration.resources import Workspace
-from siyu.ops import GateBlocked, GateResult, Ledger, Verdict
+from siyu.ops import Block, GateBlocked, GateResult, Ledger, Verdict
 
 GATE = "gx"
 
@@ -254,12 +254,17 @@ def require_passed(workspace: Workspace, tables: Iterable[str], as_of: date | No
     try:
         workspace.ledger.require_passed(tables, as_of)
     except GateBlocked as blocked:
-        raise dg.Failure(
-            f"blocked by a gate: {blocked}",
-            metadata={
-                "blocks": dg.MetadataValue.md(
-                    "\n".join(f"- **{b.table}**: {b.reason}. {b.remedy}." for b in blocked.blocks)
-                )
-            },
-            allow_retries=False,
-        ) from None
+        raise refusal(blocked.blocks) from None
+
+
+def refusal(blocks: Sequence[Block]) -> dg.Failure:
+    """What a step fails with that may not run: which tables block, why, and what to do."""
+    return dg.Failure(
+        f"blocked by a gate: {GateBlocked(blocks)}",
+        metadata={
+            "blocks": dg.MetadataValue.md(
+                "\n".join(f"- **{b.table}**: {b.reason}. {b.remedy}." for b in blocks)
+            )
+        },
+        allow_retries=False,
+    )

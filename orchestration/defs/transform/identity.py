@@ -6,7 +6,8 @@ from typing import Any
 import dagster as dg
 
 from orchestration.environment import OWNERS
-from orchestration.lib.gates import asset_key, require_passed
+from orchestration.lib.dbt import require_above
+from orchestration.lib.gates import asset_key
 from orchestration.lib.standing import basis, may_stand, standing_metadata
 from orchestration.lib.upstream import IDENTITY_TABLES as WRITES
 from orchestration.lib.upstream import tables_above
@@ -64,7 +65,7 @@ def identity() -> dg.Definitions:
     def resolve_identity(
         context: dg.AssetExecutionContext, workspace: Workspace
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-        require_passed(workspace, above)
+        require_above(workspace, above)
         ledger, run_id = workspace.ledger, context.run.run_id
         if may_stand(context.run.tags) and (kept := _standing(workspace, above)):
             yield from _as_it_stands(workspace, kept)

@@ -1,11 +1,11 @@
-"""A layer stands as long as nothing that it follows from has changed, and no longer.
+"""A layer stands as long as nothing that it follows from has changed, and is built on what passed only.
 
 The layer is run as the real ones are; only dbt is stood in for, by something that notes that it was
 called.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
-from small_workspace import CORNER_SHOP, open_corner_shop
+from small_workspace import CORNER_SHOP, failures, open_corner_shop
 
 from orchestration.lib import dbt, standing
 from orchestration.lib.dbt import DBT_GATE, Translator, run_layer
@@ -38,12 +38,14 @@ inputs:
 """
 MAPPING = "SELECT id AS staff_id, state AS status, _file, _row FROM roster"
 DAY = date(2026, 6, 30)
-REPORT, LIST, TEST = "marts.report", "marts.list", "report_has_rows"
+STAGED, REPORT, LIST = "staging.stg_staff", "marts.report", "marts.list"
+TEST = "report_has_rows"
 
 
-def _model(name: str, *reads: str) -> dict[str, Any]:
+def _model(table: str, *reads: str) -> dict[str, Any]:
+    layer, _, name = table.partition(".")
     return {
-        "resource_type": "model", "schema": "marts", "name": name, "tags": ["marts"],
+        "resource_type": "model", "schema": layer, "name": name, "tags": [layer],
         "unique_id": f"model.siyu.{name}", "depends_on": {"nodes": list(reads)},
         "config": {"materialized": "table"},
     }  # fmt: skip
@@ -52,8 +54,9 @@ def _model(name: str, *reads: str) -> dict[str, Any]:
 MANIFEST = {
     "nodes": {
         # What is above comes last here, and first in Dagster.
-        "model.siyu.list": _model("list", "model.siyu.report"),
-        "model.siyu.report": _model("report"),
+        "model.siyu.list": _model(LIST, "model.siyu.report"),
+        "model.siyu.report": _model(REPORT, "model.siyu.stg_staff"),
+        "model.siyu.stg_staff": _model(STAGED),
         f"test.siyu.{TEST}": {
             "resource_type": "test", "name": TEST, "unique_id": f"test.siyu.{TEST}",
             "config": {"severity": "ERROR"}, "attached_node": "model.siyu.report",
@@ -66,11 +69,12 @@ MANIFEST = {
 
 @dataclass
 class Shop:
-    """A shop with staff in its lake, and a layer of two tables.
+    """A shop with staff in its lake, a staging table, and a layer of two tables.
 
     Attributes:
         folder: Holds its files.
         day: What a run works as of.
+        reads: What the layer asks for.
         broken: Whether the layer's test fails.
         built: The tables that dbt was asked for, call by call.
         anew: Whether it was to build whole what is kept batch by batch, call by call.
@@ -79,6 +83,7 @@ class Shop:
     folder: Path
     instance: dg.DagsterInstance
     day: date = DAY
+    reads: tuple[str, ...] = ("lake.staff",)
     broken: bool = False
     built: list[list[str]] = field(default_factory=list)
     anew: list[bool] = field(default_factory=list)
@@ -99,8 +104,29 @@ class Shop:
 
     def run(self, *only: str, tags: dict[str, str] = standing.STANDS) -> dg.ExecuteInProcessResult:
         """Run the layer, or some of its tables."""
+        specs = [
+            dg.AssetSpec(asset_key(LIST), deps=[asset_key(REPORT)], skippable=True),
+            dg.AssetSpec(asset_key(REPORT), skippable=True),
+        ]
+        check = dg.AssetCheckSpec(TEST, asset=asset_key(REPORT))
+        return self._run("marts", self.reads, specs, [check], only, tags)
+
+    def stage(self) -> dg.ExecuteInProcessResult:
+        """Build the staging table on what the lake holds now."""
+        specs = [dg.AssetSpec(asset_key(STAGED), skippable=True)]
+        return self._run("staging", ["lake.staff"], specs, [], [], {})
+
+    def _run(
+        self,
+        layer: str,
+        reads: Sequence[str],
+        specs: Sequence[dg.AssetSpec],
+        checks: Sequence[dg.AssetCheckSpec],
+        only: Sequence[str],
+        tags: dict[str, str],
+    ) -> dg.ExecuteInProcessResult:
         return (
-            self._definitions()
+            self._definitions(layer, reads, specs, checks)
             .resolve_implicit_global_asset_job_def()
             .execute_in_process(
                 instance=self.instance,
@@ -110,26 +136,27 @@ class Shop:
             )
         )
 
-    def _definitions(self) -> dg.Definitions:
+    def _definitions(
+        self,
+        layer: str,
+        reads: Sequence[str],
+        specs: Sequence[dg.AssetSpec],
+        checks: Sequence[dg.AssetCheckSpec],
+    ) -> dg.Definitions:
         manifest = self.folder / "manifest.json"
         manifest.write_text(json.dumps(MANIFEST), "utf-8")
 
-        @dg.multi_asset(
-            specs=[dg.AssetSpec(asset_key(LIST), deps=[asset_key(REPORT)], skippable=True),
-                   dg.AssetSpec(asset_key(REPORT), skippable=True)],
-            check_specs=[dg.AssetCheckSpec(TEST, asset=asset_key(REPORT))],
-            can_subset=True,
-        )  # fmt: skip
-        def marts(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator[Any]:
+        @dg.multi_asset(name=layer, specs=specs, check_specs=checks, can_subset=True)
+        def tables(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator[Any]:
             sync_lake_versions(workspace, context.run.run_id)
             self._pass("lake.staff", context.run.run_id)
             yield from run_layer(
-                context, workspace, manifest, Translator("duckdb", {}), "marts",
-                ["lake.staff"], [self.day], self.day,
+                context, workspace, manifest, Translator("duckdb", {}), layer, reads,
+                [self.day], self.day,
             )  # fmt: skip
 
         return dg.Definitions(
-            assets=[marts], resources={"workspace": Workspace()}, executor=dg.in_process_executor
+            assets=[tables], resources={"workspace": Workspace()}, executor=dg.in_process_executor
         )
 
     def _pass(self, table: str, run_id: str) -> None:
@@ -140,19 +167,24 @@ class Shop:
 
     def dbt(self, settings: Settings, args: list[str], variables: dict[str, Any]) -> DbtRun:
         """Stands in for dbt: makes the tables, and says how their test went."""
-        whole = "tag:marts" in args
-        names = ["report", "list"] if whole else [n for n in ("report", "list") if n in args]
+        tables = [
+            table
+            for table in (STAGED, REPORT, LIST)
+            for layer, _, name in [table.partition(".")]
+            if f"tag:{layer}" in args or name in args
+        ]
+        names = [table.partition(".")[2] for table in tables]
         self.built.append(names)
         self.anew.append(variables["anew"])
         with Warehouse.of(settings).connect(read_only=False) as connection:
-            connection.execute("CREATE SCHEMA IF NOT EXISTS marts")
-            for name in names:
-                connection.execute(f"CREATE OR REPLACE TABLE marts.{name} AS SELECT 1 AS one")
+            for table in tables:
+                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {table.partition('.')[0]}")
+                connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT 1 AS one")
         result = partial(NodeResult, seconds=0.1, rows=1, message="")
         made = [
             result(f"model.siyu.{name}", name, "model", "success", failures=None, severity="",
-                   table=f"marts.{name}")
-            for name in names
+                   table=table)
+            for table, name in zip(tables, names, strict=True)
         ]  # fmt: skip
         tested = result(
             f"test.siyu.{TEST}", TEST, "test", "fail" if self.broken else "pass",
@@ -340,3 +372,52 @@ def test_a_layer_that_was_built_in_parts_is_built_whole_once(shop: Shop) -> None
     shop.run()
 
     assert shop.built == [["report"], ["list"], ["report", "list"]]
+
+
+# --- what it may be built on -------------------------------------------------------------------
+
+
+def _said(result: dg.ExecuteInProcessResult) -> str:
+    """What the only step that failed said."""
+    assert not result.success
+    (said,) = failures(result).values()
+    return said
+
+
+def test_part_of_a_layer_is_not_built_on_a_part_that_failed(shop: Shop) -> None:
+    shop.broken = True
+    shop.run(REPORT)
+    refused = shop.run(LIST)
+
+    assert f"blocked by a gate: {REPORT}: failed dbt:{TEST}" in _said(refused)
+    assert shop.built == [["report"]]
+
+
+def test_part_of_a_layer_is_not_built_on_a_part_that_was_never_built(shop: Shop) -> None:
+    assert f"{REPORT}: never written (materialise it first)" in _said(shop.run(LIST))
+    assert shop.built == []
+
+
+def test_a_layer_is_not_built_on_staging_whose_tests_saw_another_lake(shop: Shop) -> None:
+    shop.reads = ("lake.staff", STAGED)
+    assert shop.stage().success
+    shop.land("s2")
+
+    said = _said(shop.run(tags={}))
+    assert "staging: 1 of 1 tables: their tests have not seen what the lake holds" in said
+    assert "materialise all of staging first" in said
+    assert shop.stage().success
+    assert shop.run(tags={}).success
+    assert shop.built == [["stg_staff"], ["stg_staff"], ["report", "list"]]
+
+
+def test_what_was_staged_of_the_same_lake_is_built_on_whatever_the_day_and_the_code(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.reads = ("lake.staff", STAGED)
+    shop.stage()
+    _other_day(shop, monkeypatch)
+    _other_code(shop, monkeypatch)
+    _other_threshold(shop, monkeypatch)
+
+    assert shop.run(tags={}).success

@@ -13,6 +13,7 @@ from orchestration.lib.dbt import (
     describe_test,
     layer_tables,
     layer_tests,
+    made_from,
 )
 
 TRANSLATOR = Translator("duckdb", {"features": dg.DailyPartitionsDefinition("2026-01-01")})
@@ -88,6 +89,25 @@ def test_a_layer_is_its_models_without_the_ephemeral_ones() -> None:
         "test": {**_node("marts", "t", config={"materialized": "test"}), "resource_type": "test"},
     }
     assert layer_tables({"nodes": nodes}, "marts") == ("marts.a", "marts.b")
+
+
+def test_what_part_of_a_layer_is_made_from_is_the_rest_of_it_step_by_step() -> None:
+    table, ephemeral = ({"materialized": kind} for kind in ("table", "ephemeral"))
+    reads = {
+        "below": ["wanted"], "wanted": ["inner", "too", "above"], "inner": ["first"], "too": ["first"],
+        "first": ["other"], "other": ["source.siyu.lake.orders"], "above": [], "aside": [],
+    }  # fmt: skip
+    nodes = {
+        name: _node(
+            "staging" if name == "above" else "marts",
+            name,
+            config=ephemeral if name == "inner" else table,
+            depends_on={"nodes": above},
+        )
+        for name, above in reads.items()
+    }
+    made = made_from({"nodes": nodes}, {"marts.wanted", "marts.too"}, "marts")
+    assert made == ("marts.first", "marts.other")
 
 
 def test_a_model_is_named_by_its_layer() -> None:
