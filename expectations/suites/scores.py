@@ -39,8 +39,8 @@ def scores_suite(retailer: Retailer, as_of: date | None) -> Suite:
 
 
 def _rules(retailer: Retailer) -> Iterator[Rule]:
-    # A warning: a young retailer has no champion, and its marts are published all the same. That a
-    # champion leaves nobody without a score is the scoring step's to see.
+    # A warning: a young retailer has no champion, and its marts are published all the same. A champion
+    # that scores nobody fails the scoring step; one that leaves somebody out, `covers_population`.
     yield replace(row_count(1), severity="WARN")
     yield from filled(*_KEY, *_FILLED)
     yield unique(_KEY)

@@ -28,7 +28,7 @@ def _scored(
     """Score one day with every champion, unless its scores stand; returns rows, and what was said.
 
     Raises:
-        dg.Failure: a gate above blocks, or there is a champion and no score.
+        dg.Failure: a gate above blocks, or some champion scores nobody.
     """
     require_passed(workspace, above)
     require_passed(workspace, READS, day)
@@ -64,10 +64,15 @@ def _score(workspace: Workspace, day: date, run_id: str) -> "list[ScoringOutcome
         score(workspace.settings, workspace.retailer, name, day, run_id)
         for name in configured_tasks(workspace.retailer)
     ]
-    if not any(outcome.rows for outcome in outcomes) and any(o.model_uri for o in outcomes):
-        # Without a champion there is nothing to score with; with one, no score is a fault.
-        said = "; ".join(f"{outcome.task}: {outcome.reason}" for outcome in outcomes)
-        raise dg.Failure(f"no customer has a score as of {day}: {said}", allow_retries=False)
+    # Without a champion there is nothing to score with; a champion that scores nobody is a fault.
+    idle = [outcome for outcome in outcomes if outcome.model_uri and not outcome.rows]
+    if idle:
+        said = "; ".join(f"{each.task} by {each.model_uri}: {each.reason}" for each in idle)
+        raise dg.Failure(
+            f"no customer has a score as of {day}: {said}; a model that is not to score any more "
+            "must not keep the alias champion",
+            allow_retries=False,
+        )
     return outcomes
 
 

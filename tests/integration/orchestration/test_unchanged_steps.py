@@ -66,6 +66,12 @@ class Step:
         self.ledger.record(ABOVE, version, "gx", results, "earlier")
 
     def run(self, definitions: dg.Definitions) -> dg.ExecuteInProcessResult:
+        """Run the step as a refresh does, and well."""
+        result = self.attempt(definitions)
+        assert result.success, failures(result)
+        return result
+
+    def attempt(self, definitions: dg.Definitions) -> dg.ExecuteInProcessResult:
         """Run the step as a refresh does."""
         everything = dg.Definitions.merge(
             definitions,
@@ -75,12 +81,10 @@ class Step:
             ),
         )  # fmt: skip
         job = everything.resolve_job_def("all_assets")
-        result = job.execute_in_process(
+        return job.execute_in_process(
             instance=self._instance, tags=standing.STANDS, raise_on_error=False,
             partition_key=DAY.isoformat() if job.partitions_def else None,
         )  # fmt: skip
-        assert result.success, failures(result)
-        return result
 
 
 @pytest.fixture
@@ -202,6 +206,42 @@ def test_everybody_is_scored_after(
     step.run(scoring)
 
     assert step.done == 2
+
+
+def _of_task(rows: int, champion: str | None) -> Callable[..., ml.steps.ScoringOutcome]:
+    """A scoring in which repurchase goes well and churn as said."""
+
+    def score(
+        _settings: object, _retailer: object, task: str, *_: object
+    ) -> ml.steps.ScoringOutcome:
+        if task == "repurchase":
+            return ml.steps.ScoringOutcome(task, DAY, 5, None, "models:/repurchase/1", 0.5)
+        return ml.steps.ScoringOutcome(task, DAY, rows, "trained for another horizon", champion)
+
+    return score
+
+
+def test_a_champion_that_scores_nobody_fails_the_step_though_the_other_task_is_scored(
+    step: Step, scoring: dg.Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scores, "configured_tasks", lambda _: ("churn", "repurchase"))
+    monkeypatch.setattr(ml.steps, "score", _of_task(0, "models:/churn/1"))
+
+    (said,) = failures(step.attempt(scoring)).values()
+    assert "no customer has a score as of 2026-06-30: churn by models:/churn/1" in said
+    assert "trained for another horizon" in said
+    (block,) = step.ledger.blocks([scores.TABLE])
+    assert block.reason == "its last write as of 2026-06-30 did not end"
+
+
+def test_a_task_without_a_champion_leaves_the_other_to_be_scored(
+    step: Step, scoring: dg.Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scores, "configured_tasks", lambda _: ("churn", "repurchase"))
+    monkeypatch.setattr(ml.steps, "score", _of_task(0, None))
+
+    (made,) = step.run(scoring).get_asset_materialization_events()
+    assert made.materialization.metadata["dagster/partition_row_count"].value == 5
 
 
 # --- publication -------------------------------------------------------------------------------
