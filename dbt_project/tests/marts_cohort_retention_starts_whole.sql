@@ -1,3 +1,4 @@
+{{ config(meta={"dagster": {"ref": {"name": "cohort_retention"}}}) }}
 -- In its first month every customer of a cohort is active, and the cohorts together are all customers
 -- who ever bought.
 select

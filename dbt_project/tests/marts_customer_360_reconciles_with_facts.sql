@@ -1,3 +1,4 @@
+{{ config(meta={"dagster": {"ref": {"name": "customer_360"}}}) }}
 -- What the customers spent in all is what the facts tie to customers.
 with customers as (
     select

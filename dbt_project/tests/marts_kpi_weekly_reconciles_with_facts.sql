@@ -1,3 +1,4 @@
+{{ config(meta={"dagster": {"ref": {"name": "kpi_weekly"}}}) }}
 -- Every counted order and refund up to the as-of day is in exactly one week: money and orders of all
 -- weeks together are those of the facts, tied to a customer or not.
 with weeks as (

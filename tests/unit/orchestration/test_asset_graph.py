@@ -142,6 +142,19 @@ def test_a_layer_runs_every_dbt_test_that_dagster_expects_of_it(
     assert set(expected) <= answered
 
 
+def test_every_dbt_test_is_a_check_of_the_table_that_it_judges(graph: AssetGraph) -> None:
+    # One that reads several models names its own: config(meta={"dagster": {"ref": {"name": …}}}).
+    manifest, translator = read_manifest(ensure_manifest()), Translator("duckdb", {})
+    unknown = [
+        node["name"]
+        for unique_id, node in manifest["nodes"].items()
+        if node["resource_type"] == "test"
+        and get_asset_check_key_for_test(manifest, translator, unique_id, project=None)
+        not in graph.asset_check_keys
+    ]
+    assert unknown == []
+
+
 @pytest.mark.parametrize("table", published_tables())
 def test_a_published_table_is_behind_a_gate_and_above_the_publication(
     graph: AssetGraph, table: str
