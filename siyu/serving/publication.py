@@ -67,20 +67,17 @@ def publish(
         tables: ``schema.table`` of each.
         texts: Meaning of each ``schema.table``, written as comments.
         ops: Tables for the ``ops`` schema, by name.
-        run_id: Names the folder; a second attempt of the same run replaces the first.
+        run_id: Begins the folder's name; what the same run published before stays for its readers.
         as_of: The day the tables speak of.
 
     Raises:
         PublicationError: a table is missing, or its copy differs from the warehouse.
     """
-    folder = paths.serving / f"{as_of.isoformat()}_{run_id[:8]}"
-    partial = paths.serving / f".{folder.name}.{uuid.uuid4().hex[:8]}.partial"
+    folder = paths.serving / f"{as_of.isoformat()}_{run_id[:8]}_{_unique()}"
+    partial = paths.serving / f".{folder.name}.partial"
     (partial / "parquet").mkdir(parents=True)
     try:
         rows = _write(partial, warehouse, tables, texts, ops)
-        if folder.exists():
-            # Whoever has it open keeps it; the name must be free for the new one.
-            folder.rename(paths.serving / f".{folder.name}.{uuid.uuid4().hex[:8]}.old")
         partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -167,15 +164,21 @@ def _literal(en: str, zh: str) -> str:
 
 def _swap(link: Path, target: str) -> None:
     """Point the symlink at another folder, atomically."""
-    fresh = link.with_name(f".{link.name}.{uuid.uuid4().hex[:8]}")
+    fresh = link.with_name(f".{link.name}.{_unique()}")
     fresh.symlink_to(target)
     fresh.replace(link)
 
 
+def _unique() -> str:
+    return uuid.uuid4().hex[:8]
+
+
 def _sweep(serving: Path) -> None:
-    """Remove what killed or repeated publications left behind."""
-    for left in (*serving.glob(".*.old"), *serving.glob(".*.partial")):
-        shutil.rmtree(left, ignore_errors=True)
+    """Remove what killed publications left behind."""
+    for partial in serving.glob(".*.partial"):
+        shutil.rmtree(partial, ignore_errors=True)
+    for link in serving.glob(".current.*"):
+        link.unlink(missing_ok=True)
 
 
 def current_folder(paths: Paths) -> Path | None:

@@ -113,12 +113,12 @@ def test_a_publication_that_does_not_fit_leaves_the_last_one_up(
 ) -> None:
     warehouse = Warehouse(paths)
     warehouse.replace("marts.kpi", table(0, 10))
-    publish(paths, warehouse, TABLES, {}, {}, "first", DAY)
+    first = publish(paths, warehouse, TABLES, {}, {}, "first", DAY)
     warehouse.replace("marts.kpi", table(1, MANY))
     with full_disk(), pytest.raises(duckdb.Error, match="File too large"):
         publish(paths, warehouse, TABLES, {}, {}, "second", DAY)
     assert published(paths) == 10
-    assert {place.name for place in paths.serving.iterdir()} == {"current", f"{DAY}_first"}
+    assert {place.name for place in paths.serving.iterdir()} == {"current", first.folder.name}
     publish(paths, warehouse, TABLES, {}, {}, "second", DAY)
     assert published(paths) == MANY
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -87,11 +90,20 @@ def test_a_warehouse_that_lacks_a_table_is_not_published(paths: Paths) -> None:
         publish(paths, Warehouse(paths), TABLES, TEXTS, OPS, "run1", DAY)
 
 
-def test_the_same_run_again_replaces_its_publication(paths: Paths) -> None:
-    publish(paths, _fill(paths, 7), TABLES, TEXTS, OPS, "run1", DAY)
-    publish(paths, _fill(paths, 8), TABLES, TEXTS, OPS, "run1", DAY)
+def test_the_same_run_again_publishes_beside_what_it_published(paths: Paths) -> None:
+    first = publish(paths, _fill(paths, 7), TABLES, TEXTS, OPS, "run1", DAY)
+    second = publish(paths, _fill(paths, 8), TABLES, TEXTS, OPS, "run1", DAY)
     assert _orders(paths) == 8
-    assert len([path for path in paths.serving.iterdir() if not path.is_symlink()]) == 1
+    assert first.folder != second.folder
+    # Who has it open goes on reading.
+    assert first.folder.is_dir()
+
+
+def test_what_killed_publications_left_is_swept_away(paths: Paths) -> None:
+    (paths.serving / ".2026-06-29_run0.partial" / "parquet").mkdir(parents=True)
+    (paths.serving / ".current.0123abcd").symlink_to("2026-06-29_run0")
+    publish(paths, _fill(paths, 7), TABLES, TEXTS, OPS, "run1", DAY)
+    assert list(paths.serving.glob(".*")) == []
 
 
 def test_old_publications_are_pruned_but_never_the_current_one(paths: Paths) -> None:
@@ -103,18 +115,46 @@ def test_old_publications_are_pruned_but_never_the_current_one(paths: Paths) -> 
     assert _orders(paths) == 8
 
 
+# What a publication does to folders and links.
+_STEPS = [
+    (Path, "mkdir"), (Path, "rename"), (Path, "replace"), (Path, "symlink_to"), (Path, "unlink"),
+    (shutil, "rmtree"),
+]  # fmt: skip
+
+
+def test_at_every_step_of_a_publication_there_is_one_to_read(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(paths, _fill(paths, 1), TABLES, TEXTS, OPS, "run1", DAY)
+    warehouse, seen = _fill(paths, 2), []
+
+    def watched(step: Callable[..., Any]) -> Callable[..., Any]:
+        def take(*arguments: Any, **named: Any) -> Any:
+            seen.append(_orders(paths))
+            done = step(*arguments, **named)
+            seen.append(_orders(paths))
+            return done
+
+        return take
+
+    for place, name in _STEPS:
+        monkeypatch.setattr(place, name, watched(getattr(place, name)))
+    publish(paths, warehouse, TABLES, TEXTS, OPS, "run1", DAY)
+
+    assert seen == sorted(seen)
+    assert set(seen) == {1, 2}
+
+
 _READER = textwrap.dedent(
     """
+    import pathlib
     import sys
     import duckdb
-    link, stop, reads = sys.argv[1], sys.argv[2], 0
-    import pathlib
+    link, stop = sys.argv[1], sys.argv[2]
     while not pathlib.Path(stop).exists():
         with duckdb.connect(link, read_only=True) as file:
-            rows = file.execute("SELECT orders FROM marts.kpi").fetchall()
-        assert len(rows) == 1, rows
-        reads += 1
-        print(reads, flush=True)
+            ((orders,),) = file.execute("SELECT orders FROM marts.kpi").fetchall()
+        print(orders, flush=True)
     """
 )
 
@@ -130,10 +170,14 @@ def test_a_reader_that_loops_during_publications_never_fails(paths: Paths, tmp_p
         text=True,
     ) as reader:
         assert reader.stdout is not None
-        reader.stdout.readline()
+        seen = [int(reader.stdout.readline())]
         for i in range(1, 9):
             publish(paths, _fill(paths, i), TABLES, TEXTS, OPS, f"run{i}", DAY)
+            # Until it has read this one; all it read before were read meanwhile.
+            while seen[-1] != i and (line := reader.stdout.readline()):
+                seen.append(int(line))
         stop.touch()
-        out, err = reader.communicate(timeout=60)
+        _, err = reader.communicate(timeout=60)
     assert reader.returncode == 0, err
-    assert len(out.splitlines()) > 0
+    assert sorted(set(seen)) == list(range(9))
+    assert seen == sorted(seen)
