@@ -28,6 +28,7 @@ from siyu.config import REPO, Engine, Settings
 from siyu.contracts import Contract, contracts
 from siyu.lake import Lake
 from siyu.paths import Paths
+from siyu.redaction import explained_text
 from siyu.retailer import Retailer
 from siyu.warehouse import Warehouse
 
@@ -45,6 +46,8 @@ _PARTIAL_PARSE = "partial_parse.msgpack"
 # the ledger, and definitions load the manifest that ``ensure_manifest`` writes.
 _UNWRITTEN = ("--no-write-json",)
 _EXAMPLES = 5
+# Of these dbt says itself how it went, in counts; of any other the engine does.
+_TOLD_BY_DBT = ("success", "pass", "warn", "fail", "skipped")
 
 
 class DbtError(Exception):
@@ -65,7 +68,7 @@ class NodeResult:
         failures: Rows that broke a test.
         severity: ``ERROR`` or ``WARN`` of a test; empty for a model.
         table: ``schema.table`` of the model, or of the model that a test judges.
-        message: dbt's sentence.
+        message: dbt's sentence; of an error, what may be told of it.
         example_keys: Up to five keys of rows that broke a test.
     """
 
@@ -384,17 +387,18 @@ def _result(result: Any, manifest: Manifest) -> NodeResult:
     rows = (result.adapter_response or {}).get("rows_affected")
     is_test = node.resource_type == "test"
     model = _judged(node, manifest) if is_test else node
+    status, message = str(result.status), str(result.message or "")
     return NodeResult(
         unique_id=node.unique_id,
         name=node.name,
         kind=str(node.resource_type),
-        status=str(result.status),
+        status=status,
         seconds=float(result.execution_time),
         rows=int(rows) if isinstance(rows, int) and rows >= 0 and not is_test else None,
         failures=result.failures,
         severity=str(node.config.severity).upper() if is_test else "",
         table=f"{model.schema}.{model.name}" if model else "",
-        message=str(result.message or ""),
+        message=message if status in _TOLD_BY_DBT else explained_text(message),
     )
 
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from siyu.config import Settings
 from siyu.contracts import Contract, contract, contracts
 from siyu.ingestion.connectors import CONNECTORS, Found
-from siyu.ingestion.errors import InputError, explained
+from siyu.ingestion.errors import InputError
 from siyu.ingestion.headers import Known, folded
 from siyu.ingestion.landing import Job, bind_lookups, converting, judged
 from siyu.ingestion.mapping import (
@@ -36,6 +36,7 @@ from siyu.ingestion.readers import (
     columns_of,
     create_malformed,
 )
+from siyu.redaction import explained
 from siyu.retailer import Retailer, read_retailer
 
 _SAMPLED_FILES = 3

@@ -1,13 +1,11 @@
 """What can stop an input from landing, said so that a person can mend it.
 
-What belongs here: the exceptions of this package, and the one place that turns an engine's error
-into words without a value of the data in them. What does not: faults of single rows, which go to
-quarantine (``rules``).
+What belongs here: the exceptions of this package. What does not: what may be told of an engine's
+error (``siyu.redaction``), or faults of single rows, which go to quarantine (``rules``).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,15 +15,6 @@ from deltalake.exceptions import DeltaError
 
 if TYPE_CHECKING:
     from siyu.ingestion.landing import LandingReport
-
-# These speak of names and types only. Any other engine error may quote the data.
-_ABOUT_NAMES = (
-    duckdb.BinderException,
-    duckdb.CatalogException,
-    duckdb.ParserException,
-    duckdb.SyntaxException,
-)
-
 
 # What the engine raises in the middle of its work. Its messages quote the data, at times only half
 # of a character, and then cannot even be made.
@@ -57,20 +46,6 @@ class LandingError(Exception):
         super().__init__(
             "; ".join(f"{entity} from {name}: {error}" for name, error in self.errors.items())
         )
-
-
-def explained(error: Exception) -> str:
-    """An engine's error without any value of the data.
-
-    Conversion errors quote the value that could not be converted, which may be a phone number, so
-    only the kind of error and the column are kept. Columns that might have been meant are left out:
-    a file without its header has values for their names.
-    """
-    if isinstance(error, _ABOUT_NAMES):
-        said = re.split(r"(?i)\s*\bcandidate (?:bindings|entries)\b", str(error), maxsplit=1)[0]
-        return " ".join(said.split())
-    column = re.search(r"casting from source column (\w+)", str(error))
-    return type(error).__name__ + (f" in column {column.group(1)}" if column else "")
 
 
 def not_committed(error: DeltaError | OSError, root: Path) -> InputError:

@@ -46,7 +46,6 @@ from siyu.ingestion.errors import (
     AccountingError,
     InputError,
     LandingError,
-    explained,
     not_committed,
 )
 from siyu.ingestion.mapping import (
@@ -94,6 +93,7 @@ from siyu.lake import (
 )
 from siyu.paths import Paths
 from siyu.quality import key_text
+from siyu.redaction import explained
 from siyu.retailer import Retailer
 from siyu.vault import Tokenised, Vault
 

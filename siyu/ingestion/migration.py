@@ -19,8 +19,9 @@ import duckdb
 from deltalake.exceptions import DeltaError
 
 from siyu.contracts import Contract
-from siyu.ingestion.errors import InputError, explained, not_committed
+from siyu.ingestion.errors import InputError, not_committed
 from siyu.lake import Lake, Manifest, active_files, identifier, literal, rewrite
+from siyu.redaction import explained
 
 MIGRATIONS = resources.files("siyu.contracts") / "migrations"
 

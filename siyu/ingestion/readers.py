@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from siyu.ingestion.connectors import SourceFile
-from siyu.ingestion.errors import BROKEN_OFF, InputError, explained
+from siyu.ingestion.errors import BROKEN_OFF, InputError
 from siyu.ingestion.headers import Known, folded, may_be_name
 from siyu.ingestion.texts import (
     AUTO,
@@ -43,6 +43,7 @@ from siyu.ingestion.texts import (
     settled,
 )
 from siyu.lake import identifier, literal
+from siyu.redaction import explained
 from siyu.retailer import Input
 
 _PATH = "_path"

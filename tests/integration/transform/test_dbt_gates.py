@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -173,6 +174,22 @@ def test_dbt_that_cannot_run_says_why(tmp_path: Path) -> None:
 
     with pytest.raises(DbtError, match="register the lake"):
         made.build("staging")
+
+
+def test_an_error_of_the_engine_is_told_without_the_value_that_it_quotes(copy: Shop) -> None:
+    run = judge(
+        copy,
+        "ALTER TABLE unified.fct_message RENAME TO kept",
+        "CREATE VIEW unified.fct_message AS SELECT * REPLACE "
+        "(CAST('13800138000 ' || message_id AS TIMESTAMP) AS created_at) FROM unified.kept",
+    )
+
+    errors = [result for result in run.tests if result.status == "error"]
+    assert errors
+    for error in errors:
+        assert re.fullmatch(
+            r"Runtime Error in test \w+ \(models/.*\): Conversion Error", error.message
+        )
 
 
 def test_dbt_lets_go_of_the_warehouse_also_after_an_error(built: Shop) -> None:

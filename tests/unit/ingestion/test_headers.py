@@ -3,8 +3,8 @@
 import duckdb
 import pytest
 
-from siyu.ingestion.errors import explained
 from siyu.ingestion.headers import Known, may_be_name
+from siyu.redaction import explained
 
 KNOWN = Known(frozenset({"id", "name", "phone", "store", "手机号", "2024-01"}), frozenset({"id"}))
 RECORD = ["s2", "13926471580", "张伟明"]
