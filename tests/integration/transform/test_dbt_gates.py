@@ -40,12 +40,12 @@ def copy(built: Shop, tmp_path: Path) -> Shop:
     return made
 
 
-def judge(made: Shop, *spoil: str) -> DbtRun:
-    """Spoil tables, then run the tests of the unified layer."""
+def judge(made: Shop, *spoil: str, select: str = "tag:unified") -> DbtRun:
+    """Spoil tables, then run the tests of a layer."""
     with Warehouse.of(made.settings).connect(read_only=False) as connection:
         for sql in spoil:
             connection.execute(sql)
-    return run_dbt(made.settings, ["test", "--select", "tag:unified"], made.variables())
+    return run_dbt(made.settings, ["test", "--select", select], made.variables())
 
 
 def test_unified_gates_stop_rows_that_break_them(copy: Shop) -> None:
@@ -106,6 +106,39 @@ def test_a_lost_key_fails_staging(tmp_path: Path) -> None:
     run = run_dbt(made.settings, ["test", "--select", "stg_members"], made.variables())
 
     assert any(name.startswith("keeps_every_key_stg_members") for name in failed(run))
+
+
+def test_staging_gates_stop_rows_that_are_made_up_or_lost(copy: Shop) -> None:
+    run = judge(
+        copy,
+        "INSERT INTO staging.identity_observation FROM staging.identity_observation LIMIT 1",
+        "INSERT INTO staging.stg_orders_from_lines (order_id, _known_at) "
+        "SELECT 'o0', TIMESTAMP '2026-02-01' FROM range(2)",
+        "INSERT INTO staging.stg_products_from_lines (product_id) SELECT 'p0' FROM range(2)",
+        "INSERT INTO staging.stg_refunds_from_lines (refund_id) SELECT 'r0' FROM range(2)",
+        "INSERT INTO staging.stg_refunds_from_lines (refund_id, _superseded_at) "
+        "SELECT 'r1', TIMESTAMP '2026-02-01' FROM range(2)",
+        "CREATE OR REPLACE VIEW staging.stg_order_versions AS "
+        "SELECT false AS is_derived FROM lake.orders AS one, range(2)",
+        "CREATE OR REPLACE VIEW staging.stg_refund_versions AS "
+        "SELECT true AS is_derived FROM lake.refunds",
+        select="tag:staging",
+    )
+
+    by_name = failed(run)
+    expected = {
+        "unique_key_identity_observation": "seen_in=",
+        "unique_key_stg_orders_from_lines": "order_id=o0",
+        "unique_key_stg_products_from_lines": "product_id=p0",
+        "unique_key_stg_refunds_from_lines": "refund_id=r0",
+        "same_rows_stg_order_versions": "rows_here=",
+        "same_rows_stg_refund_versions": "rows_here=0",
+    }
+    for prefix, key in expected.items():
+        assert any(name.startswith(prefix) and key in keys for name, keys in by_name.items()), (
+            prefix
+        )
+    assert "refund_id=r1" not in str(by_name)
 
 
 def test_lines_that_do_not_add_up_to_their_header_warn(tmp_path: Path) -> None:

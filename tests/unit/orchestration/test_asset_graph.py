@@ -155,6 +155,13 @@ def test_every_dbt_test_is_a_check_of_the_table_that_it_judges(graph: AssetGraph
     assert unknown == []
 
 
+@pytest.mark.parametrize("layer", ["staging", "unified", "marts", "features", "ops"])
+def test_every_table_of_a_layer_is_judged_by_a_dbt_test(layer: str) -> None:
+    manifest = read_manifest(ensure_manifest())
+    tables = set(layer_tables(manifest, layer)) - WORKING_TABLES
+    assert {table for table in tables if not layer_tests(manifest, [table], layer)} == set()
+
+
 @pytest.mark.parametrize("table", published_tables())
 def test_a_published_table_is_behind_a_gate_and_above_the_publication(
     graph: AssetGraph, table: str
