@@ -57,7 +57,6 @@ class RunRecord:
         note: What a person reads first, in Markdown.
         predictor: The model, where the run has one to keep.
         figures: Figures by file name.
-        texts: Text artefacts by file name.
     """
 
     name: str
@@ -67,7 +66,6 @@ class RunRecord:
     note: str = ""
     predictor: Predictor | None = None
     figures: Mapping[str, Figure] = field(default_factory=dict)
-    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -291,8 +289,6 @@ class Registry:
         )
         for file, figure in record.figures.items():
             client.log_figure(run_id, figure, f"plots/{file}")
-        for file, text in record.texts.items():
-            client.log_text(run_id, text, file)
 
     def _ui(self) -> str:
         remote = self._remote or ""

@@ -64,7 +64,6 @@ class NodeResult:
         kind: ``model`` or ``test``.
         status: ``success``, ``pass``, ``warn``, ``fail``, ``error`` or ``skipped``.
         seconds: Wall time.
-        rows: Rows written, where the engine says.
         failures: Rows that broke a test.
         severity: ``ERROR`` or ``WARN`` of a test; empty for a model.
         table: ``schema.table`` of the model, or of the model that a test judges.
@@ -77,7 +76,6 @@ class NodeResult:
     kind: str
     status: str
     seconds: float
-    rows: int | None
     failures: int | None
     severity: str
     table: str
@@ -384,7 +382,6 @@ def _listener(on_event: Callable[[dict[str, Any]], None]) -> Callable[[Any], Non
 
 def _result(result: Any, manifest: Manifest) -> NodeResult:
     node = result.node
-    rows = (result.adapter_response or {}).get("rows_affected")
     is_test = node.resource_type == "test"
     model = _judged(node, manifest) if is_test else node
     status, message = str(result.status), str(result.message or "")
@@ -394,7 +391,6 @@ def _result(result: Any, manifest: Manifest) -> NodeResult:
         kind=str(node.resource_type),
         status=status,
         seconds=float(result.execution_time),
-        rows=int(rows) if isinstance(rows, int) and rows >= 0 and not is_test else None,
         failures=result.failures,
         severity=str(node.config.severity).upper() if is_test else "",
         table=f"{model.schema}.{model.name}" if model else "",

@@ -81,16 +81,6 @@
 {%- endmacro %}
 
 {#-
-  The latest version of each key as it was known at `moment` (an SQL timestamp; exclusive), for rows
-  that had happened by then. What is learned later, an update or a late row, does not show.
--#}
-{% macro versions_as_of(entity, moment) -%}
-    select version.*
-    from ({{ all_versions(entity) }}) as version
-    where {{ counted_at(moment, 'version') }}
-{%- endmacro %}
-
-{#-
   Whether an entity may hold superseded rows. Looking for them in a large table that has none costs
   as much as reading it, so whoever runs dbt reads the manifests first (siyu.transform.run_dbt);
   without that every entity may.

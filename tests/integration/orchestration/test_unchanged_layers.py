@@ -180,7 +180,7 @@ class Shop:
             for table in tables:
                 connection.execute(f"CREATE SCHEMA IF NOT EXISTS {table.partition('.')[0]}")
                 connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT 1 AS one")
-        result = partial(NodeResult, seconds=0.1, rows=1, message="")
+        result = partial(NodeResult, seconds=0.1, message="")
         made = [
             result(f"model.siyu.{name}", name, "model", "success", failures=None, severity="",
                    table=table)
