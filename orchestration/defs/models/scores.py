@@ -82,6 +82,22 @@ def _said(outcome: "ScoringOutcome") -> str:
     return f"{outcome.rows} customers by {outcome.model_uri}, mean {outcome.mean_probability:.3f}"
 
 
+def _columns() -> dg.TableSchema:
+    from ml.scores_schema import SCORE_COLUMNS
+
+    return dg.TableSchema(
+        [
+            dg.TableColumn(
+                column.name,
+                str(column.type),
+                description=f"{column.en} | {column.zh}",
+                constraints=dg.TableColumnConstraints(nullable=not column.required),
+            )
+            for column in SCORE_COLUMNS
+        ]
+    )
+
+
 @dg.definitions
 def scores() -> dg.Definitions:
     """The scores asset and its gate."""
@@ -99,6 +115,7 @@ def scores() -> dg.Definitions:
         group_name="ml",
         owners=MODEL_OWNERS,
         kinds={"xgboost", "duckdb"},
+        metadata={"dagster/column_schema": _columns()},
         description=(
             "Calibrated probability, decile, risk band and top three reasons per customer, as-of "
             "day and model; scoring a day again replaces that day.\n\n客户评分及原因，按截止日期。"

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration.environment import OWNERS
-from orchestration.lib.dbt import require_above
+from orchestration.lib.dbt import read_manifest, require_above
 from orchestration.lib.gates import asset_key
 from orchestration.lib.standing import basis, may_stand, standing_metadata
 from orchestration.lib.upstream import IDENTITY_TABLES as WRITES
@@ -14,6 +14,7 @@ from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
 from siyu.identity import IdentityStore, Resolution, resolve
 from siyu.ops import GateResult, Standing
+from siyu.transform import ensure_manifest
 from siyu.vault import junk_tokens
 
 READS = ("staging.stg_identifier", "staging.stg_identity_edge")
@@ -40,9 +41,25 @@ def _specs() -> list[dg.AssetSpec]:
             group_name="identity",
             owners=OWNERS,
             kinds={"python", "deltalake"},
+            metadata={"dagster/column_schema": _columns(name)},
         )
         for name, description in said.items()
     ]
+
+
+def _columns(name: str) -> dg.TableSchema:
+    """The columns of a table of the identity store, as dbt's source describes them."""
+    source = read_manifest(ensure_manifest())["sources"][f"source.siyu.lake.{name}"]
+    return dg.TableSchema(
+        [
+            dg.TableColumn(
+                column["name"],
+                column["data_type"],
+                description=f"{column['description']} | {column['config']['meta']['zh']}",
+            )
+            for column in source["columns"].values()
+        ]
+    )
 
 
 @dg.definitions

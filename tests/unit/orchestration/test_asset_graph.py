@@ -231,6 +231,17 @@ def test_there_is_a_model_for_every_task() -> None:
     assert {model_key(name).path[1] for name in TASKS} == set(ASSETS["models"].split())
 
 
+def test_every_table_shows_its_columns_and_what_they_mean(graph: AssetGraph) -> None:
+    tables = [key for key in KEYS if key.path[0] not in ("models", "serving")]
+    silent = [
+        table_name(key)
+        for key in tables
+        if not (schema := graph.get(key).metadata.get("dagster/column_schema"))
+        or not all(column.description for column in schema.columns)
+    ]
+    assert silent == []
+
+
 def test_a_lake_asset_shows_its_columns_and_which_are_personal(graph: AssetGraph) -> None:
     schema = graph.get(dg.AssetKey(["lake", "members"])).metadata["dagster/column_schema"]
     columns = {column.name: column for column in schema.columns}
