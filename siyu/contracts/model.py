@@ -235,7 +235,7 @@ def _read(text: str, where: str) -> Contract:
         said["columns"] = [{"name": name, **column} for name, column in columns.items()]
         said["columns"].append(_RECORDED_AT.model_dump())
         return Contract.model_validate(said)
-    except (yaml.YAMLError, ValidationError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, ValidationError, KeyError, TypeError, AttributeError) as error:
         raise ContractError(f"{where}: {error}") from error
 
 
