@@ -7,6 +7,7 @@ are what a model has to beat, so the features must not be worse than a plain gro
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,9 +44,13 @@ UCI = Case("uci_online_retail", ("order_lines",), date(2011, 9, 9), 90, 0.574, 0
 JOURNEY = Case("complete_journey", ("order_lines",), date(2017, 12, 1), 30, 0.681, 0.768, 0.816)
 
 
+def settings_of(case: Case, home: Path) -> Settings:
+    return Settings(home, case.retailer, REPO / "retailers", "duckdb", None)
+
+
 def features_and_labels(case: Case, home: Path) -> pd.DataFrame:
     """Land a data set and build one date, everything in between included."""
-    settings = Settings(home, case.retailer, REPO / "retailers", "duckdb", None)
+    settings = settings_of(case, home)
     retailer = load_retailer(settings)
     paths, warehouse = Paths.of(settings), Warehouse.of(settings)
     variables = dbt_vars(retailer, retailer.history_to or case.day, [case.day])
@@ -74,7 +79,7 @@ def features_and_labels(case: Case, home: Path) -> pd.DataFrame:
         )
     )  # fmt: skip
     register()
-    run("+customer_labels")
+    run("+customer_labels", "+fct_refund")
     built: pd.DataFrame = warehouse.read(
         "SELECT i.identifier, f.*, l.repurchase_label FROM features.customer_features f "
         "JOIN features.customer_labels l USING (customer_id, as_of_date) "
@@ -90,10 +95,20 @@ def assert_reaches_baseline(built: pd.DataFrame, case: Case) -> None:
     assert roc_auc_score(label, built["order_count"]) == pytest.approx(case.frequency, abs=0.01)
 
 
+@pytest.fixture(scope="module")
+def uci_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("uci")
+
+
+@pytest.fixture(scope="module")
+def uci(real_data: Path, uci_home: Path) -> pd.DataFrame:
+    return features_and_labels(UCI, uci_home)
+
+
 def test_uci_features_equal_a_plain_group_by_and_reach_the_baseline(
-    real_data: Path, tmp_path: Path
+    real_data: Path, uci: pd.DataFrame
 ) -> None:
-    built = features_and_labels(UCI, tmp_path)
+    built = uci
     raw = pd.read_parquet(real_data / "uci_online_retail" / "online_retail.parquet")
     raw = raw[raw["CustomerID"].notna()]
     raw["customer"] = raw["CustomerID"].astype(str)
@@ -135,6 +150,32 @@ def test_uci_features_equal_a_plain_group_by_and_reach_the_baseline(
         found.astype(float), expected.astype(float), check_names=False, atol=1e-6
     )
     assert_reaches_baseline(built, UCI)
+
+
+@pytest.mark.usefixtures("uci")
+def test_uci_reconciles_in_the_unified_layer_to_what_was_published(uci_home: Path) -> None:
+    """Every line is there, with a customer or without, and orders and refunds are made of lines."""
+    with Warehouse.of(settings_of(UCI, uci_home)).connect() as connection:
+        assert connection.execute(
+            "SELECT count(*), sum(net_amount), count(*) FILTER (NOT is_resolved), "
+            "count(*) FILTER (customer_id IS NULL) FROM unified.fct_order_line"
+        ).fetchone() == (541_909, Decimal("9747747.9340"), 135_080, 135_080)
+        by_type = connection.execute(
+            "SELECT line_type, sum(net_amount) FROM unified.fct_order_line GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+        sold, returned = Decimal("10271433.0600"), Decimal("478724.1800")
+        assert by_type == [
+            ("adjustment", Decimal("-11062.0600")), ("charge", Decimal("-33898.8860")),
+            ("return", -returned), ("sale", sold),
+        ]  # fmt: skip
+        assert connection.execute(
+            "SELECT sum(net_amount), bool_and(is_derived), count(*) - (SELECT count(DISTINCT order_id) "
+            "FROM unified.fct_order_line WHERE line_type = 'sale') FROM unified.fct_order"
+        ).fetchone() == (sold, True, 0)
+        assert connection.execute(
+            "SELECT sum(amount), bool_and(is_derived), count(*) - (SELECT count(*) "
+            "FROM unified.fct_order_line WHERE line_type = 'return') FROM unified.fct_refund"
+        ).fetchone() == (returned, True, 0)
 
 
 def test_complete_journey_features_reach_the_baseline(real_data: Path, tmp_path: Path) -> None:
