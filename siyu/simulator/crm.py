@@ -54,6 +54,9 @@ def _members(world: World, writer: Writer) -> None:
     second = np.flatnonzero(identities.has_second)
     again = (people.joined_day[second] + 60) * DAY + people.joined_second[second]
     second, again = second[again < clock.end], again[again < clock.end]
+    world.dirt.counts["crm.members", "second_member"] = len(second)
+    lacks = identities.crm_lacks_unionid & people.is_member
+    world.dirt.counts["crm.members", "missing_unionid"] = int(lacks.sum())
     is_second = np.arange(len(person) + len(second)) >= len(person)
     person, at = np.concatenate([person, second]), np.concatenate([at, again])
     tier = np.concatenate([tier, np.zeros(len(second), dtype=np.int64)])

@@ -20,7 +20,8 @@ class Dirt:
     """Chooses rows to spoil and remembers how many.
 
     Attributes:
-        counts: Rows spoilt by (feed, kind).
+        counts: Rows, or persons where it is they who have it, that are delivered with dirt, by (feed,
+            kind). Who drops some of what was marked counts again.
     """
 
     def __init__(self, streams: Streams, multiplier: float) -> None:
@@ -49,11 +50,22 @@ class Dirt:
         self.counts[feed, kind] += wanted
         return marked
 
-    def sprinkle(self, rng: np.random.Generator, feed: str, kind: str, count: int) -> Bools:
-        """Like ``mark`` for a feed made in parts: each row by chance, and no least number."""
+    def sprinkle(
+        self, rng: np.random.Generator, feed: str, kind: str, count: int, closing: bool
+    ) -> Bools:
+        """Like ``mark`` for a feed made in parts: each row by chance; whoever delivers them counts.
+
+        Args:
+            rng: Random stream of the part.
+            feed: Name of the feed.
+            kind: Attribute of ``parameters.DirtRates``.
+            count: Rows of the part.
+            closing: Whether chance had its time: the first row gets it where no row did before.
+        """
         rate: float = getattr(self._rates, kind)
         marked = rng.random(count) < rate
-        self.counts[feed, kind] += int(marked.sum())
+        if closing and rate and not self.counts[feed, kind] and not marked.any():
+            marked[:1] = True
         return marked
 
     def repeat(self, feed: str, table: pa.Table) -> pa.Table:

@@ -38,13 +38,15 @@ def write_mini_program(world: World, writer: Writer) -> None:
     facts = _session_facts(world)
     starts, names = world.clock.month_starts(), world.clock.month_names()
     ends = np.append(starts[1:], world.clock.days) * DAY * 1000
+    # A late event of the first of four days is still logged before the end.
+    closing = int(np.flatnonzero(starts + 4 <= world.clock.days)[-1])
     waiting, first = None, 1
     parts = monthly_events(world.streams, world.catalogue, world.sessions, starts)
     for number, (events, name, end) in enumerate(zip(parts, names, ends, strict=True)):
         rng = world.streams.of(f"tracker {number}")
-        table = _table(world, rng, events, facts, first)
+        table = _table(world, rng, events, facts, first, number == closing)
         first += table.num_rows
-        table = _dirty(world, rng, table)
+        table = _dirty(world, rng, table, number == closing)
         table = table if waiting is None else pa.concat_tables([waiting, table])
         logged = table["log_ts"].to_numpy() - _origin_ms(world)
         order = np.argsort(logged, kind="stable")
@@ -60,7 +62,9 @@ def _session_facts(world: World) -> pa.Table:
     sessions, people, identities = world.sessions, world.people, world.identities
     rng, person = world.streams.of("session facts"), world.sessions.person
     logged_in = people.is_member[person] & (rng.random(sessions.count) < 0.5)
-    lacks = world.dirt.sprinkle(rng, "mini_program.sessions", "missing_unionid", sessions.count)
+    feed, kind = "mini_program.sessions", "missing_unionid"
+    lacks = world.dirt.sprinkle(rng, feed, kind, sessions.count, closing=True)
+    world.dirt.counts[feed, kind] = int(lacks.sum())
     scene = _USUAL_SCENES[rng.integers(0, len(_USUAL_SCENES), sessions.count)]
     scene = np.select(
         [sessions.reason == TOUCH, sessions.reason == MESSAGE, sessions.sharer >= 0],
@@ -84,12 +88,18 @@ def _session_facts(world: World) -> pa.Table:
 
 
 def _table(
-    world: World, rng: np.random.Generator, events: Events, facts: pa.Table, first: int
+    world: World,
+    rng: np.random.Generator,
+    events: Events,
+    facts: pa.Table,
+    first: int,
+    closing: bool,
 ) -> pa.Table:
     count = len(events.session)
     server = _origin_ms(world) + events.occurred_ms
-    late = world.dirt.sprinkle(rng, _FEED, "late", count)
+    late = world.dirt.sprinkle(rng, _FEED, "late", count, closing)
     wait = np.where(late, _late_ms(rng.random(count)), rng.integers(200, 3_000, count))
+    world.dirt.counts[_FEED, "late"] += int((late & (server + wait < _end_ms(world))).sum())
     of = facts.take(pa.array(events.session))
     paths = label(list(_PATHS.values()), events.name)
     return pa.table(
@@ -124,12 +134,17 @@ def _late_ms(drawn: Floats) -> Ints:
     return (3_600_000 * (1 + 71 * drawn**3)).astype(np.int64)
 
 
-def _dirty(world: World, rng: np.random.Generator, table: pa.Table) -> pa.Table:
-    again = np.flatnonzero(world.dirt.sprinkle(rng, _FEED, "duplicate", table.num_rows))
-    parts = [table, table.take(pa.array(again))]
+def _dirty(world: World, rng: np.random.Generator, table: pa.Table, closing: bool) -> pa.Table:
+    logged = table["log_ts"].to_numpy() < _end_ms(world)
+
+    def some(feed: str, kind: str) -> pa.Table:
+        marked = world.dirt.sprinkle(rng, feed, kind, table.num_rows, closing)
+        world.dirt.counts[feed, kind] += int((marked & logged).sum())
+        return table.take(pa.array(np.flatnonzero(marked)))
+
+    parts = [table, some(_FEED, "duplicate")]
     for column in ("event_id", "event_name", "server_ts"):
-        marked = world.dirt.sprinkle(rng, f"{_FEED} missing {column}", "invalid", table.num_rows)
-        copies = table.take(pa.array(np.flatnonzero(marked)))
+        copies = some(f"{_FEED} missing {column}", "invalid")
         # A copy has an id of its own, so that it never hides the true event.
         own = pa.compute.binary_join_element_wise(copies["event_id"], column, "-")
         copies = _replaced(copies, "event_id", own)
@@ -145,3 +160,8 @@ def _replaced(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
 
 def _origin_ms(world: World) -> int:
     return int(world.clock.unix(np.zeros(1, dtype=np.int64))[0]) * 1000
+
+
+def _end_ms(world: World) -> int:
+    """The first millisecond of which nothing is logged yet."""
+    return _origin_ms(world) + world.clock.end * 1000

@@ -71,6 +71,8 @@ def _till(world: World) -> _Till:
     uploaded_at = orders.ordered_at[order] + wait
     arrived = uploaded_at < world.clock.end
     anonymous = world.anonymous[order]
+    world.dirt.counts[_FEED, "late"] = int(late[arrived].sum())
+    world.dirt.counts[_FEED, "anonymous_sale"] = int(anonymous[arrived].sum())
     return _Till(order[arrived], anonymous[arrived], uploaded_at[arrived])
 
 
@@ -131,6 +133,7 @@ def _with_corrections(
     rows = np.flatnonzero(corrected)
     later = uploaded_at[rows] + rng.integers(DAY, 5 * DAY, len(rows))
     rows, later = rows[later < world.clock.end], later[later < world.clock.end]
+    world.dirt.counts[_FEED, "corrected"] = len(rows)
     again = table.take(pa.array(rows))
     for column in ("updated_at", "uploaded_at"):
         again = again.set_column(

@@ -151,6 +151,8 @@ def _contacts(world: World, writer: Writer, relations: _Relations) -> None:
     people, identities, clock = world.people, world.identities, world.clock
     rng, person = world.streams.of("contacts"), relations.person
     lacks = (~people.on_wechat | identities.wecom_lacks_unionid)[person]
+    lost = np.unique(person[identities.wecom_lacks_unionid[person]])
+    world.dirt.counts["wecom.contacts", "missing_unionid"] = len(lost)
     nickname = label(words.NICKNAMES, rng.integers(0, len(words.NICKNAMES), people.count))
     gender = rng.choice(3, people.count, p=[0.3, 0.25, 0.45])[person]
     add_way = _ADD_WAYS[rng.choice(6, relations.count, p=[0.55, 0.1, 0.1, 0.1, 0.1, 0.05])]

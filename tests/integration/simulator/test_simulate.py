@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from dataclasses import fields
 from datetime import date
 from pathlib import Path
 
@@ -13,12 +14,18 @@ import pytest
 
 from siyu.simulator import SimulationError, SimulationSummary, simulate
 from siyu.simulator.identities import JUNK_PHONES
-from siyu.simulator.parameters import DIRT
+from siyu.simulator.parameters import DIRT, DirtRates
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> SimulationSummary:
     return simulate(tmp_path_factory.mktemp("made") / "sources", "tiny")
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> SimulationSummary:
+    """Sixty days, at the end of which much has not arrived."""
+    return simulate(tmp_path_factory.mktemp("short") / "sources", "tiny", days=60)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -169,24 +176,109 @@ def test_order_numbers_in_the_feeds_are_those_of_the_truth(made: SimulationSumma
     assert len(delivered) > 0.98 * len(truth)
 
 
-def test_dirt_comes_at_the_documented_rates(made: SimulationSummary) -> None:
-    counts = {
-        (feed, kind): rows
-        for feed, kind, rows in duckdb.sql(
-            f"SELECT feed, kind, rows FROM '{made.folder}/truth/dirt.parquet'"
-        ).fetchall()
-    }
-    events = made.rows["mini_program/events"]
-    assert counts["mini_program.events", "late"] / events == pytest.approx(DIRT.late, rel=0.3)
-    assert counts["mini_program.events", "duplicate"] / events == pytest.approx(
-        DIRT.duplicate, rel=0.4
-    )
-    assert min(rows for (_, kind), rows in counts.items() if kind != "invalid") > 0
-    repeated = duckdb.sql(
-        "SELECT count(*) - count(DISTINCT (order_no, line_no)) "
-        f"FROM '{made.folder}/pos/order_lines_*.parquet' WHERE order_no IS NOT NULL"
-    )
-    assert repeated.fetchone() == (counts["pos.order_lines", "duplicate"],)
+EVENTS = (
+    "read_json('{0}/mini_program/events_*.jsonl', columns = {{event_id: 'VARCHAR', "
+    "event_name: 'VARCHAR', session_id: 'VARCHAR', unionid: 'VARCHAR', server_ts: 'BIGINT', "
+    "log_ts: 'BIGINT'}})"
+)
+TRADES = "read_json('{0}/mall/trades_*.jsonl', maximum_depth = 1)"
+MEMBERS = "read_csv('{0}/crm/members.csv', all_varchar = true)"
+# Rows of the tills that are as they were first sent; what was spoilt has a key of its own, or none.
+TILL = "(SELECT * FROM '{0}/pos/orders_*.parquet' WHERE order_no NOT LIKE 'PSBAD%')"
+REPEATED = "SELECT count(*) - (SELECT count(*) FROM (SELECT DISTINCT * FROM {0})) FROM {0}"
+
+# By feed and kind: how many rows, or persons, have it in the files.
+DELIVERED = {
+    ("pos.orders", "duplicate"): REPEATED.format("'{0}/pos/orders_*.parquet'"),
+    ("pos.order_lines", "duplicate"): REPEATED.format("'{0}/pos/order_lines_*.parquet'"),
+    ("pos.refunds", "duplicate"): REPEATED.format("'{0}/pos/refunds_*.parquet'"),
+    ("pos.payments", "duplicate"): REPEATED.format("'{0}/pos/payments_*.parquet'"),
+    ("mall.trades", "duplicate"): REPEATED.format(TRADES),
+    ("crm.members", "duplicate"): REPEATED.format(MEMBERS),
+    ("mini_program.events", "duplicate"):
+        f"SELECT count(*) - count(DISTINCT event_id) FROM {EVENTS} WHERE event_id IS NOT NULL",
+    ("mini_program.events", "late"):
+        "SELECT count(DISTINCT event_id) "
+        f"FROM {EVENTS} WHERE log_ts - server_ts >= 3600000 AND event_id NOT LIKE '%-event_name'",
+    ("mini_program.events missing event_id", "invalid"):
+        f"SELECT count(*) FROM {EVENTS} WHERE event_id IS NULL",
+    ("mini_program.events missing event_name", "invalid"):
+        f"SELECT count(*) FROM {EVENTS} WHERE event_name IS NULL",
+    ("mini_program.events missing server_ts", "invalid"):
+        f"SELECT count(*) FROM {EVENTS} WHERE server_ts IS NULL",
+    ("pos.orders", "late"):
+        "SELECT count(*) FROM (SELECT min(uploaded_at) - any_value(sale_time) AS took "
+        f"FROM {TILL} GROUP BY order_no) WHERE took >= INTERVAL 6 HOUR",
+    ("pos.orders", "corrected"):
+        "SELECT count(*) FROM (SELECT order_no "
+        f"FROM {TILL} GROUP BY 1 HAVING count(DISTINCT updated_at) > 1)",
+    ("pos.orders", "anonymous_sale"):
+        "SELECT count(DISTINCT order_no) "
+        f"FROM {TILL} JOIN '{{0}}/truth/orders.parquet' ON order_id = order_no WHERE anonymous",
+    ("pos.orders missing id", "invalid"):
+        "SELECT count(*) FROM '{0}/pos/orders_*.parquet' WHERE order_no IS NULL",
+    ("crm.members", "second_member"):
+        f"SELECT count(DISTINCT member_no) FROM {MEMBERS} WHERE member_no LIKE 'M5%'",
+    ("crm.points", "late"):
+        "SELECT count(DISTINCT entry_no) FROM '{0}/crm/points.csv' "
+        "WHERE record_time - occur_time >= INTERVAL 1 DAY",
+    ("crm.consents", "late"):
+        "SELECT count(DISTINCT consent_no) FROM '{0}/crm/consents.csv' "
+        "WHERE record_time - effective_time >= INTERVAL 1 DAY AND consent_no NOT LIKE 'KBAD%'",
+    ("crm.feedback", "phone_in_text"):
+        "SELECT count(DISTINCT feedback_no) FROM '{0}/crm/feedback.csv' WHERE content LIKE '%请回电%'",
+}  # fmt: skip
+
+# Of what each kind is a share.
+CONCERNED = {
+    ("pos.orders", "late"): f"SELECT count(DISTINCT order_no) FROM {TILL}",
+    ("pos.orders", "corrected"): f"SELECT count(DISTINCT order_no) FROM {TILL} WHERE member_no IS NOT NULL",
+    ("pos.orders", "anonymous_sale"): f"SELECT count(DISTINCT order_no) FROM {TILL}",
+    ("pos.orders", "duplicate"): f"SELECT count(*) FROM {TILL}",
+    ("pos.order_lines", "duplicate"): "SELECT count(*) FROM '{0}/pos/order_lines_*.parquet'",
+    ("mini_program.events", "late"): f"SELECT count(*) FROM {EVENTS}",
+    ("mini_program.events", "duplicate"): f"SELECT count(*) FROM {EVENTS}",
+    ("mini_program.sessions", "missing_unionid"): f"SELECT count(DISTINCT session_id) FROM {EVENTS}",
+    ("crm.points", "late"): "SELECT count(*) FROM '{0}/crm/points.csv'",
+    ("crm.consents", "late"): "SELECT count(*) FROM '{0}/crm/consents.csv'",
+    ("crm.members", "junk_phone"): f"SELECT count(DISTINCT member_no) FROM {MEMBERS}",
+    ("crm.members", "missing_phone"): f"SELECT count(DISTINCT member_no) FROM {MEMBERS}",
+    ("crm.members", "shared_phone"): f"SELECT count(DISTINCT member_no) FROM {MEMBERS}",
+    ("crm.members", "second_member"): f"SELECT count(DISTINCT member_no) FROM {MEMBERS}",
+    ("crm.members", "missing_unionid"): f"SELECT count(DISTINCT member_no) FROM {MEMBERS}",
+}  # fmt: skip
+
+
+def counted(folder: Path) -> dict[tuple[str, str], int]:
+    """The truth about dirt."""
+    found = duckdb.sql(f"SELECT feed, kind, rows FROM '{folder}/truth/dirt.parquet'").fetchall()
+    return {(feed, kind): rows for feed, kind, rows in found}
+
+
+def scalar(sql: str, folder: Path) -> int:
+    (found,) = duckdb.sql(sql.format(folder)).fetchone() or (0,)
+    return int(found)
+
+
+@pytest.mark.parametrize(("feed", "kind"), DELIVERED)
+def test_the_truth_counts_the_dirt_that_is_delivered(
+    made: SimulationSummary, short: SimulationSummary, feed: str, kind: str
+) -> None:
+    for folder in (made.folder, short.folder):
+        assert scalar(DELIVERED[feed, kind], folder) == counted(folder)[feed, kind]
+
+
+@pytest.mark.parametrize(("feed", "kind"), CONCERNED)
+def test_dirt_comes_at_the_documented_rates(made: SimulationSummary, feed: str, kind: str) -> None:
+    share = counted(made.folder)[feed, kind] / scalar(CONCERNED[feed, kind], made.folder)
+    assert share == pytest.approx(getattr(DIRT, kind), rel=0.3)
+
+
+def test_a_short_simulation_shows_every_kind_of_dirt(short: SimulationSummary) -> None:
+    counts = counted(short.folder)
+    assert {kind for _, kind in counts} == {field.name for field in fields(DirtRates)}
+    # Who registers again does so after sixty days, which none of these has.
+    assert [said for said, rows in counts.items() if not rows] == [("crm.members", "second_member")]
 
 
 def test_a_corrected_till_order_comes_again_later_with_its_member(

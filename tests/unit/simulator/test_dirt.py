@@ -20,6 +20,15 @@ def test_the_smallest_feed_still_shows_every_kind(dirt: Dirt) -> None:
     assert dirt.mark("feed", "invalid", 5).sum() == 1
 
 
+def test_a_feed_made_in_parts_shows_every_kind_before_it_closes(dirt: Dirt) -> None:
+    rng = Streams(1).of("part")
+    assert not dirt.sprinkle(rng, "feed", "invalid", 5, closing=False).any()
+    assert dirt.sprinkle(rng, "feed", "invalid", 5, closing=True).tolist() == [True, *[False] * 4]
+    dirt.counts["feed", "invalid"] += 1
+    assert not dirt.sprinkle(rng, "feed", "invalid", 5, closing=True).any()
+    assert not dirt.sprinkle(rng, "other", "invalid", 0, closing=True).any()
+
+
 def test_only_rows_that_can_get_it_are_marked(dirt: Dirt) -> None:
     among = np.arange(100) < 10
     assert not (dirt.mark("feed", "late", 100, among) & ~among).any()
@@ -30,6 +39,7 @@ def test_a_multiplier_of_zero_leaves_everything_clean() -> None:
     table = pa.table({"id": ["a", "b"]})
     assert clean.repeat("feed", table) == table
     assert clean.spoil("feed", table, {"missing id": {"id": None}}) == table
+    assert not clean.sprinkle(Streams(1).of("part"), "feed", "late", 9, closing=True).any()
 
 
 def test_spoilt_rows_are_added_behind_their_originals_and_true_rows_kept(dirt: Dirt) -> None:
