@@ -27,6 +27,9 @@ Outcome = Literal["passed", "failed", "errored"]
 # What a rule means for the tables in force, best first.
 Effect = Literal["passed", "warns", "blocks"]
 
+# How a day of a table that is kept by day is made again.
+_AGAIN_BY_DAY = "refresh, or backfill that day alone (run the score job as of it)"
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS table_version (
     table_name TEXT NOT NULL, version TEXT NOT NULL, run_id TEXT NOT NULL, gates TEXT NOT NULL,
@@ -70,7 +73,12 @@ class GateBlocked(Exception):
 
     def __init__(self, blocks: Sequence[Block]) -> None:
         self.blocks = tuple(blocks)
-        super().__init__("; ".join(str(block) for block in blocks))
+        super().__init__(
+            "; ".join(
+                f"{', '.join(places)}: {reason} ({remedy})"
+                for (reason, remedy), places in by_reason(blocks).items()
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -163,8 +171,21 @@ class Block:
     results: tuple[GateResult, ...] = field(default=())
     day: date | None = None
 
+    @property
+    def place(self) -> str:
+        """The table, and which day of it."""
+        return self.table if self.day is None else f"{self.table} as of {self.day}"
+
     def __str__(self) -> str:
-        return f"{self.table}: {self.reason} ({self.remedy})"
+        return f"{self.place}: {self.reason} ({self.remedy})"
+
+
+def by_reason(blocks: Iterable[Block]) -> dict[tuple[str, str], list[str]]:
+    """Places by why they block and what to do; a layer that broke off is one thing to mend."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for block in blocks:
+        found.setdefault((block.reason, block.remedy), []).append(block.place)
+    return found
 
 
 def _now() -> str:
@@ -627,13 +648,10 @@ class Ledger:
     def _block(self, connection: sqlite3.Connection, version: sqlite3.Row) -> Block | None:
         table = version["table_name"]
         day = _day(version["as_of_date"]) if version["by_day"] else None
-        of_day = f" as of {day}" if day else ""
+        again = _AGAIN_BY_DAY if day else None
         if version["written_at"] is None:
             return Block(
-                table,
-                f"its last write{of_day} did not end",
-                _again(day) or "materialise it again",
-                day=day,
+                table, "its last write did not end", again or "materialise it again", day=day
             )
         judged = connection.execute(
             "SELECT * FROM gate_result WHERE table_name = ? AND version = ?",
@@ -643,25 +661,20 @@ class Ledger:
         if missing:
             return Block(
                 table,
-                f"not judged yet by {', '.join(sorted(missing))}{of_day}",
-                _again(day) or "run its checks, or materialise it together with them",
+                f"not judged yet by {', '.join(sorted(missing))}",
+                again or "run its checks, or materialise it together with them",
                 day=day,
             )
         failed = tuple(found for row in judged if (found := _result(row)).blocks)
         if failed:
             return Block(
                 table,
-                f"failed {', '.join(f'{r.gate}:{r.rule}' for r in failed)}{of_day}",
-                f"mend the source or retract the batch, then {_again(day) or 'refresh'}",
+                f"failed {', '.join(f'{r.gate}:{r.rule}' for r in failed)}",
+                f"mend the source or retract the batch, then {again or 'refresh'}",
                 failed,
                 day,
             )
         return None
-
-
-def _again(day: date | None) -> str | None:
-    """How a single day of a table that is kept by day is made again."""
-    return f"refresh, or backfill {day} alone (run the score job as of that day)" if day else None
 
 
 def _result(row: sqlite3.Row) -> GateResult:

@@ -20,7 +20,7 @@ from rich.text import Text
 from siyu.config import Settings
 from siyu.contracts import contracts
 from siyu.lake import Lake
-from siyu.ops import Block, Ledger
+from siyu.ops import Ledger, by_reason
 from siyu.paths import Paths
 from siyu.retailer import Retailer
 from siyu.serving import Status, status
@@ -148,8 +148,8 @@ def status_page(found: Status) -> RenderableType:
     if found.blocks:
         parts.append(Text("Blocked:", style="bold red"))
         parts += [
-            Text(f"  {', '.join(tables)}\n    {reason}\n    → {remedy}")
-            for (reason, remedy), tables in _by_reason(found.blocks).items()
+            Text(f"  {', '.join(places)}\n    {reason}\n    → {remedy}")
+            for (reason, remedy), places in by_reason(found.blocks).items()
         ]
     else:
         parts.append(Text("Blocked: nothing"))
@@ -182,14 +182,6 @@ def quarantine_page(found: pa.Table) -> RenderableType:
 def _place(row: Mapping[str, Any]) -> str:
     """Entity and column; a record that cannot be read has no column."""
     return ".".join(part for part in (row["entity"], row["column"]) if part)
-
-
-def _by_reason(blocks: list[Block]) -> dict[tuple[str, str], list[str]]:
-    """Tables by why they block and what to do; a layer that broke off is one thing to mend."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for block in blocks:
-        found.setdefault((block.reason, block.remedy), []).append(block.table)
-    return found
 
 
 def _next(paths: Paths, folder: Path) -> Text:

@@ -263,7 +263,7 @@ def refusal(blocks: Sequence[Block]) -> dg.Failure:
         f"blocked by a gate: {GateBlocked(blocks)}",
         metadata={
             "blocks": dg.MetadataValue.md(
-                "\n".join(f"- **{b.table}**: {b.reason}. {b.remedy}." for b in blocks)
+                "\n".join(f"- **{b.place}**: {b.reason}. {b.remedy}." for b in blocks)
             )
         },
         allow_retries=False,

@@ -129,11 +129,7 @@ def _unpulled(workspace: Workspace, pulled: Sequence[str]) -> list[str]:
     tables = [source_table(name) for name in pulled]
     # An input that was never pulled is one that has no file yet.
     blocks = ledger.blocks(table for table in tables if ledger.newest(table) is not None)
-    return [
-        "; ".join(result.message for result in block.results)
-        or f"{block.table}: {block.reason} ({block.remedy})"
-        for block in blocks
-    ]
+    return ["; ".join(result.message for result in block.results) or str(block) for block in blocks]
 
 
 def _expected(retailer: Retailer, inputs: Sequence[str]) -> dg.FreshnessPolicy | None:

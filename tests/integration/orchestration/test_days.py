@@ -141,8 +141,8 @@ def test_a_day_whose_scores_failed_is_not_published_with_a_later_one(days: Days)
     days.refresh(TUESDAY)
 
     said = _stopped(days.run("publish", TUESDAY))
-    assert "ml.customer_scores: failed gx:p_in_range as of 2026-06-29" in said
-    assert "backfill 2026-06-29" in said
+    assert "ml.customer_scores as of 2026-06-29: failed gx:p_in_range" in said
+    assert "backfill that day alone (run the score job as of it)" in said
     assert status(days.paths).folder == up
 
     days.bad = set()

@@ -111,8 +111,8 @@ def test_a_bad_day_blocks_who_reads_all_of_them_though_a_later_day_passed(ledger
     _write_day(ledger, MONDAY, FAIL)
     _write_day(ledger, TUESDAY, PASS)
     (block,) = ledger.blocks(["features.f"])
-    assert block.reason == "failed gx:rows as of 2026-06-29"
-    assert "backfill 2026-06-29 alone (run the score job as of that day)" in block.remedy
+    assert (block.place, block.reason) == ("features.f as of 2026-06-29", "failed gx:rows")
+    assert "backfill that day alone (run the score job as of it)" in block.remedy
     assert ledger.amiss(["features.f"]) == [("features.f", "gx:rows failed")]
 
 
@@ -120,16 +120,26 @@ def test_a_day_whose_write_did_not_end_blocks_though_a_later_day_passed(ledger: 
     ledger.begin_write("features.f", "killed", ["gx"], as_of=MONDAY, by_day=True)
     _write_day(ledger, TUESDAY, PASS)
     (block,) = ledger.blocks(["features.f"])
-    assert block.reason == "its last write as of 2026-06-29 did not end"
-    assert "backfill 2026-06-29" in block.remedy
+    assert (block.day, block.reason) == (MONDAY, "its last write did not end")
+    assert "backfill that day" in block.remedy
 
 
 def test_every_bad_day_is_named(ledger: Ledger) -> None:
     _write_day(ledger, TUESDAY, FAIL)
     _write_day(ledger, MONDAY)
-    assert [block.reason for block in ledger.blocks(["features.f"])] == [
-        "not judged yet by gx as of 2026-06-29", "failed gx:rows as of 2026-06-30",
+    assert [(block.day, block.reason) for block in ledger.blocks(["features.f"])] == [
+        (MONDAY, "not judged yet by gx"), (TUESDAY, "failed gx:rows"),
     ]  # fmt: skip
+
+
+def test_days_that_block_for_the_same_reason_are_said_in_one_breath(ledger: Ledger) -> None:
+    for day in (MONDAY, TUESDAY):
+        _write_day(ledger, day, FAIL)
+    with pytest.raises(GateBlocked) as blocked:
+        ledger.require_passed(["features.f"])
+    said = str(blocked.value)
+    assert said.startswith("features.f as of 2026-06-29, features.f as of 2026-06-30: failed gx:")
+    assert said.count("retract the batch") == 1
 
 
 def test_a_bad_day_that_is_written_again_blocks_no_more(ledger: Ledger) -> None:
