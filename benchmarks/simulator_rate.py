@@ -1,4 +1,4 @@
-"""How fast the simulator makes a large retailer.
+"""How fast the simulator makes a large retailer, and in how much memory.
 
 ``python -m benchmarks simulator_rate`` runs the full size; ``python -m benchmarks.simulator_rate
 5000`` a small trial, whose goal shrinks with the size.
@@ -15,13 +15,15 @@ from siyu.simulator import simulate
 
 MEMBERS = 100_000
 SECONDS = 120.0
+MOST_BYTES = 2_000_000_000
 
 
 def main(members: int = MEMBERS) -> bool:
     """Simulate ``members`` members and say how long it took.
 
     Returns:
-        Whether it took at most 120 seconds for 100,000 members, or that share of it.
+        Whether it took at most 120 seconds for 100,000 members, or that share of it, and never held
+        2 GB.
     """
     with tempfile.TemporaryDirectory() as folder:
         with measured() as cost:
@@ -31,11 +33,12 @@ def main(members: int = MEMBERS) -> bool:
         name="simulator_rate",
         value=cost.wall_seconds,
         unit="seconds for 100k members, 1M lines, 5M events" if members == MEMBERS else "s",
-        goal=at_most(SECONDS * members / MEMBERS),
+        goal=at_most(SECONDS * members / MEMBERS, provided=cost.peak_bytes < MOST_BYTES),
         compared_with="the time that a person waits for a large trial, on two cores",
         wall_seconds=cost.wall_seconds,
         cpu_seconds=cost.cpu_seconds,
         peak_bytes=cost.peak_bytes,
+        most_peak_bytes=MOST_BYTES,
         members=made.members,
         order_lines=made.order_lines,
         events=made.rows["mini_program/events"],

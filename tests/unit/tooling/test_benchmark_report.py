@@ -4,12 +4,14 @@ import json
 import math
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import __main__ as harness
+from benchmarks import simulator_rate
 from benchmarks._report import at_least, at_most, measured, report
 
 LINE = {"name": "x", "unit": "ratio", "compared_with": "a reference"}
@@ -124,3 +126,14 @@ def test_one_short_benchmark_does_not_stop_the_others(monkeypatch, capsys):
     assert len(homes) == 1
     assert not any(Path(home).exists() for home in homes)
     assert capsys.readouterr().err == "short of their goals: first\n"
+
+
+@pytest.mark.parametrize(("most_bytes", "kept"), [(1, False), (10**15, True)])
+def test_a_simulator_that_holds_too_much_fails_its_benchmark_however_fast(
+    most_bytes, kept, monkeypatch, capsys
+):
+    made = SimpleNamespace(members=50, order_lines=1, rows={"mini_program/events": 1})
+    monkeypatch.setattr(simulator_rate, "simulate", lambda *_: made)
+    monkeypatch.setattr(simulator_rate, "MOST_BYTES", most_bytes)
+    assert simulator_rate.main() is kept
+    assert json.loads(capsys.readouterr().out)["most_peak_bytes"] == most_bytes
