@@ -27,9 +27,9 @@ class CalibratedModel(PythonModel):  # type: ignore[misc]  # MLflow's types are 
 
     def predict(
         self,
-        context: PythonModelContext,
+        context: PythonModelContext,  # noqa: ARG002 - MLflow hands it over
         model_input: pd.DataFrame,
-        params: dict[str, Any] | None = None,
+        params: dict[str, Any] | None = None,  # noqa: ARG002 - so does it these
     ) -> Floats:
         """Calibrated probability of each row."""
         matrix = model_input[list(self._predictor.features)].to_numpy(dtype=np.float64)

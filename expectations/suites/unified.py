@@ -180,7 +180,7 @@ def _order_rules(retailer: Retailer) -> Iterator[Rule]:
         yield _reconciled("orders", "net_amount", "sum(net_amount) FILTER (WHERE NOT is_derived)")
 
 
-def _line_rules(retailer: Retailer) -> Iterator[Rule]:
+def _line_rules(_: Retailer) -> Iterator[Rule]:
     yield _resolution()
     yield _net_of_parts()
     yield never(

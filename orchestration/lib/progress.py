@@ -69,7 +69,7 @@ def plain(message: str) -> str | None:
     return None
 
 
-def _make(context: dg.InitLoggerContext) -> logging.Logger:
+def _make(_: dg.InitLoggerContext) -> logging.Logger:
     log = logging.getLogger("siyu.progress")
     log.setLevel(logging.DEBUG)
     log.propagate = False

@@ -120,7 +120,7 @@ def _channel_spend(world: World, writer: Writer) -> None:
     days, channels = spend.shape
     day, channel = np.divmod(np.arange(days * channels), channels)
     amount = spend.ravel()
-    campaign = world.catalogue.campaigns.running(rng, day)
+    campaign = world.catalogue.campaigns.running(day)
     impressions = (amount / 100 * rng.uniform(15, 25, len(amount))).astype(np.int64)
     table = pa.table(
         {

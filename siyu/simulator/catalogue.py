@@ -114,7 +114,6 @@ class Campaigns:
         name: Name.
         festival: Whether it belongs to a shopping festival.
         start_day, end_day: First and last day.
-        sends: Whether it has a mass message.
         gives_coupons: Whether it issues coupons.
         content: Number of its content.
         experiment: Index of its experiment, or -1.
@@ -125,7 +124,6 @@ class Campaigns:
     festival: Bools
     start_day: Ints
     end_day: Ints
-    sends: Bools
     gives_coupons: Bools
     content: pa.Array
     experiment: Ints
@@ -135,7 +133,7 @@ class Campaigns:
         """How many there are."""
         return len(self.start_day)
 
-    def running(self, rng: np.random.Generator, day: Ints) -> Ints:
+    def running(self, day: Ints) -> Ints:
         """The campaign that started last before each day, or -1."""
         plain = np.flatnonzero(self.experiment < 0)
         found = np.searchsorted(self.start_day[plain], day, side="right") - 1
@@ -159,16 +157,16 @@ class Catalogue:
 
 def make_catalogue(streams: Streams, members: int, season: Season) -> Catalogue:
     """The retailer of ``members`` members over the days of ``season``."""
-    stores = _stores(streams.of("stores"), members)
+    stores = _stores(members)
     return Catalogue(
         stores=stores,
         staff=_staff(streams.of("staff"), stores, members, season.days),
         products=_products(streams.of("products")),
-        campaigns=_campaigns(streams.of("campaigns"), season),
+        campaigns=_campaigns(season),
     )
 
 
-def _stores(rng: np.random.Generator, members: int) -> Stores:
+def _stores(members: int) -> Stores:
     count = int(np.clip(members // MEMBERS_PER_STORE, 4, 60))
     place = np.arange(count, dtype=np.int64) % len(words.PLACES)
     return Stores(numbered("S", np.arange(1, count + 1), 3), place)
@@ -218,7 +216,7 @@ def _products(rng: np.random.Generator) -> Products:
     )
 
 
-def _campaigns(rng: np.random.Generator, season: Season) -> Campaigns:
+def _campaigns(season: Season) -> Campaigns:
     starts = np.arange(10, season.days - 5, 30)
     festival = np.array([season.factor[day : day + 20].max() > 1.75 for day in starts], dtype=bool)
     trials = _experiment_starts(season.days)
@@ -232,7 +230,6 @@ def _campaigns(rng: np.random.Generator, season: Season) -> Campaigns:
         festival=np.concatenate([festival, np.zeros(len(trials), dtype=bool)]),
         start_day=start,
         end_day=np.minimum(start + np.where(is_trial, EXPERIMENT_DAYS - 1, 14), season.days - 1),
-        sends=np.ones(count, dtype=bool),
         gives_coupons=(np.arange(count) % 2 == 0) & ~is_trial,
         content=numbered("T", np.arange(1, count + 1), 4),
         experiment=np.where(is_trial, np.arange(count) - len(starts), -1),

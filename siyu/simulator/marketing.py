@@ -269,7 +269,7 @@ def _touch(
     at = day * DAY + rng.integers(9 * 3600, 23 * 3600, len(day))
     order = np.argsort(at, kind="stable")
     touches = Touches(
-        channel[order], person[order], catalogue.campaigns.running(rng, day[order]), at[order]
+        channel[order], person[order], catalogue.campaigns.running(day[order]), at[order]
     )
     cost = np.array([6.0, 2.0, 1.2, 0.6])[:channels]
     spend = (

@@ -228,7 +228,7 @@ class _Placed:
 
 
 def _placed(streams: Streams, people: People, marketing: Marketing, season: Season) -> _Placed:
-    first = _first_orders(streams.of("first orders"), people, season)
+    first = _first_orders(streams.of("first orders"), people)
     spontaneous = _spontaneous(streams.of("spontaneous orders"), people, season)
     habit = _habitual(streams.of("habit orders"), people, season)
     plain = [(FIRST, *first), (SPONTANEOUS, *spontaneous), (HABIT, *habit)]
@@ -248,7 +248,7 @@ def _placed(streams: Streams, people: People, marketing: Marketing, season: Seas
     return placed.take(np.flatnonzero(held))
 
 
-def _first_orders(rng: np.random.Generator, people: People, season: Season) -> tuple[Ints, Ints]:
+def _first_orders(rng: np.random.Generator, people: People) -> tuple[Ints, Ints]:
     buys = ~people.is_member | (rng.random(people.count) < PROCESS.first_order_share)
     person = np.flatnonzero(buys)
     return person, people.joined_day[person]

@@ -79,7 +79,9 @@ class _Object:
 
 
 def pull(
-    connection: ObjectsConnection, asks: Sequence[Ask], now: datetime
+    connection: ObjectsConnection,
+    asks: Sequence[Ask],
+    now: datetime,  # noqa: ARG001 - every connector is told
 ) -> Iterator[Piece | Failed]:
     """Copy what is new of every input, in the order in which it changed.
 
