@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from siyu.lake import Lake, ViewSource
 from siyu.paths import Paths
 from siyu.retailer import Retailer
+from siyu.warehouse import table_folders
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,6 +74,15 @@ def session(paths: Paths) -> SparkSession:
     return started
 
 
+def stop() -> None:
+    """End the session, if there is one; the next finds what tables there are then."""
+    from pyspark.sql import SparkSession
+
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        active.stop()
+
+
 def register_lake(paths: Paths, retailer: Retailer) -> None:
     """Make schema ``lake`` show the lake as it is now, as ``Lake.register`` does for DuckDB."""
     lake = Lake(paths)
@@ -90,18 +100,17 @@ def _register_folders(spark: SparkSession, paths: Paths) -> None:
     """Tell a new session's catalogue of the tables that an earlier process wrote."""
     # Off for the lake, whose source names are text whatever they look like; on for own partitions.
     spark.conf.set(_PARTITION_TYPES, "true")
-    for database in sorted(paths.spark_warehouse.glob("*.db")):
-        schema = database.name.removesuffix(".db")
+    for folder in table_folders(paths):
+        schema = folder.parent.name.removesuffix(".db")
         spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        for folder in sorted(path for path in database.iterdir() if path.is_dir()):
-            if any(folder.rglob("*.parquet")):
-                _register_folder(spark, f"{schema}.{folder.name}", folder)
+        _register_folder(spark, f"{schema}.{folder.name}", folder)
     spark.conf.set(_PARTITION_TYPES, "false")
 
 
 def _register_folder(spark: SparkSession, table: str, folder: Path) -> None:
     columns = spark.read.option("mergeSchema", "true").parquet(str(folder)).schema.toDDL()
-    partitions = sorted({path.name.partition("=")[0] for path in folder.glob("*=*")})
+    parts = (path for path in folder.glob("*=*") if path.is_dir())
+    partitions = sorted({path.name.partition("=")[0] for path in parts})
     partitioned = f"PARTITIONED BY ({', '.join(partitions)})" if partitions else ""
     spark.sql(
         f"CREATE TABLE IF NOT EXISTS {table} ({columns}) USING parquet {partitioned} "

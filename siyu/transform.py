@@ -186,6 +186,16 @@ def register_lake(settings: Settings, retailer: Retailer) -> None:
         Lake(Paths.of(settings)).register(connection, retailer)
 
 
+def drop_warehouse(settings: Settings) -> None:
+    """Remove every table of the engine that dbt will run on; the lake and identity stay."""
+    if settings.engine == "spark":
+        from siyu import spark
+
+        # Its catalogue would go on to speak of tables that are gone.
+        spark.stop()
+    Warehouse.of(settings).drop()
+
+
 def run_dbt(
     settings: Settings,
     args: Sequence[str],

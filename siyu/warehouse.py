@@ -119,6 +119,14 @@ class Warehouse:
         connection.execute(f"ATTACH '{self._paths.warehouse}' AS siyu (READ_ONLY)")
         connection.execute("USE siyu")
 
+    def drop(self) -> None:
+        """Remove every table, and what was noted of them."""
+        if self._engine == "spark":
+            shutil.rmtree(self._paths.spark_warehouse, ignore_errors=True)
+            return
+        for file in (self._paths.warehouse, self._paths.warehouse.with_suffix(".duckdb.wal")):
+            file.unlink(missing_ok=True)
+
     def read(self, sql: str, parameters: list[Any] | None = None) -> pa.Table:
         """The result of a query, as Arrow."""
         with self.connect() as connection:
@@ -228,12 +236,26 @@ class Warehouse:
         partial.replace(file)
 
     def _register_folders(self, connection: duckdb.DuckDBPyConnection) -> None:
-        for database in sorted(self._paths.spark_warehouse.glob("*.db")):
-            schema = database.name.removesuffix(".db")
+        for folder in table_folders(self._paths):
+            schema = folder.parent.name.removesuffix(".db")
+            files = ", ".join(f"'{file}'" for file in _files(folder))
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-            for folder in sorted(path for path in database.iterdir() if path.is_dir()):
-                if any(folder.rglob("*.parquet")):
-                    connection.execute(
-                        f"CREATE VIEW {schema}.{folder.name} AS FROM read_parquet("
-                        f"'{folder}/**/*.parquet', hive_partitioning=true, union_by_name=true)"
-                    )
+            connection.execute(
+                f"CREATE VIEW {schema}.{folder.name} AS FROM read_parquet("
+                f"[{files}], hive_partitioning=true, union_by_name=true)"
+            )
+
+
+def table_folders(paths: Paths) -> list[Path]:
+    """Spark's tables that hold anything: a folder ``<schema>.db/<table>`` for each."""
+    folders = sorted(path for path in paths.spark_warehouse.glob("*.db/*") if path.is_dir())
+    return [folder for folder in folders if _files(folder)]
+
+
+def _files(folder: Path) -> list[Path]:
+    """Files of one of Spark's tables, without what a killed write left half done beside them."""
+    return [
+        file
+        for file in sorted(folder.rglob("*.parquet"))
+        if not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
+    ]

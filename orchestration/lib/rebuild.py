@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from siyu.paths import Paths
+from siyu.config import Settings
+from siyu.transform import drop_warehouse
 
 REBUILDING = {"siyu/rebuild": "true"}
 
 
-def drop_warehouse_when_rebuilding(paths: Paths, tags: Mapping[str, str]) -> bool:
-    """Remove the warehouse file when a run's tags say so; the lake and identity stay.
+def drop_warehouse_when_rebuilding(settings: Settings, tags: Mapping[str, str]) -> bool:
+    """Remove the warehouse when a run's tags say so; the lake and identity stay.
 
     Returns:
         Whether it was removed.
     """
     if not REBUILDING.items() <= tags.items():
         return False
-    for file in (paths.warehouse, paths.warehouse.with_suffix(".duckdb.wal")):
-        file.unlink(missing_ok=True)
+    drop_warehouse(settings)
     return True

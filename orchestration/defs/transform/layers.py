@@ -32,7 +32,7 @@ def _layer(name: str, translator: Translator, first: bool = False) -> dg.AssetsD
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         sync_lake_versions(workspace, context.run.run_id)
         if first:
-            drop_warehouse_when_rebuilding(workspace.paths, context.run.tags)
+            drop_warehouse_when_rebuilding(workspace.settings, context.run.tags)
         as_of = workspace.as_of(context)
         yield from run_layer(context, workspace, manifest, translator, name, reads, [as_of], as_of)
 

@@ -11,12 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from broken_shop import violations
 from tiny_lake import AS_OF, Shop, shop
 
 from siyu.config import REPO
-from siyu.transform import dbt_vars
+from siyu.transform import dbt_vars, drop_warehouse
 from siyu.warehouse import Warehouse
 
 LAYERS = ("staging", "unified", "marts", "features", "ops")
@@ -131,7 +132,9 @@ def test_spark_finds_the_same_violations(broken: Shop, found: list[dict[str, Any
 
 
 @pytest.mark.spark
-def test_a_new_session_finds_tables_and_partitions_of_an_earlier_one(tmp_path: Path) -> None:
+def test_a_session_finds_what_earlier_ones_finished_and_nothing_that_was_dropped(
+    tmp_path: Path,
+) -> None:
     from siyu.spark import session
 
     made = shop(tmp_path, [])
@@ -144,6 +147,12 @@ def test_a_new_session_finds_tables_and_partitions_of_an_earlier_one(tmp_path: P
         f"LOCATION '{folder}' AS SELECT '007' AS name, DATE '2026-01-31' AS as_of_date"
     )
     first.stop()
+    scores = pa.table({"as_of_date": [AS_OF], "task": ["churn"], "p_calibrated": [0.5]})
+    warehouse = Warehouse.of(made.settings)
+    warehouse.replace("ml.customer_scores", scores, where={"as_of_date": AS_OF, "task": "churn"})
+    for unfinished in ("kept/.spark-staging-1/as_of_date=2026-02-28", "begun/_temporary/0"):
+        (folder.parent / unfinished).mkdir(parents=True)
+        (folder.parent / unfinished / "part-0.parquet").write_bytes(b"PAR1")
 
     second = session(made.paths)
 
@@ -152,5 +161,12 @@ def test_a_new_session_finds_tables_and_partitions_of_an_earlier_one(tmp_path: P
     )
     rows = second.sql("SELECT name, as_of_date FROM features.kept ORDER BY name").collect()
     assert [(row[0], str(row[1])) for row in rows] == [("007", "2026-01-31"), ("008", "2026-02-28")]
-    assert Warehouse.of(made.settings).read("FROM features.kept").num_rows == 2
-    second.stop()
+    assert warehouse.read("FROM features.kept").num_rows == 2
+    assert second.table("ml.customer_scores").count() == 1
+
+    drop_warehouse(made.settings)
+
+    assert warehouse.tables() == set()
+    third = session(made.paths)
+    assert not third.catalog.databaseExists("features")
+    third.stop()

@@ -20,7 +20,7 @@ from orchestration.lib.reaper import (
 )
 from orchestration.lib.rebuild import REBUILDING, drop_warehouse_when_rebuilding
 from orchestration.resources.workspace import asked_days
-from siyu.config import REPO
+from siyu.config import REPO, Settings
 from siyu.paths import Paths
 
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
@@ -190,17 +190,23 @@ def test_a_process_is_its_number_and_when_it_began() -> None:
 def test_the_warehouse_is_dropped_only_by_a_rebuild(
     tmp_path_factory: pytest.TempPathFactory, tags: dict[str, str], dropped: bool
 ) -> None:
-    paths = Paths(tmp_path_factory.mktemp("home"), "shop")
+    settings = _settings(tmp_path_factory)
+    paths = Paths.of(settings)
     paths.warehouse.parent.mkdir(parents=True)
     paths.warehouse.touch()
     paths.lake.mkdir()
-    assert drop_warehouse_when_rebuilding(paths, tags) is dropped
+    assert drop_warehouse_when_rebuilding(settings, tags) is dropped
     assert paths.warehouse.exists() is not dropped
     assert paths.lake.exists()
 
 
 def test_a_rebuild_may_begin_without_a_warehouse(tmp_path_factory: pytest.TempPathFactory) -> None:
-    assert drop_warehouse_when_rebuilding(Paths(tmp_path_factory.mktemp("h"), "shop"), REBUILDING)
+    assert drop_warehouse_when_rebuilding(_settings(tmp_path_factory), REBUILDING)
+
+
+def _settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    home = tmp_path_factory.mktemp("home")
+    return Settings(home, "shop", REPO / "retailers", "duckdb", None)
 
 
 # --- what is said ------------------------------------------------------------------------------
