@@ -6,7 +6,7 @@ demands is in ``expectations``; what blocks is decided by ``siyu.ops``.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date
 from functools import cache, partial
 from typing import Protocol
@@ -53,6 +53,16 @@ def asset_key(table: str) -> dg.AssetKey:
 def table_name(key: dg.AssetKey) -> str:
     """``schema.table`` of an asset."""
     return ".".join(key.path)
+
+
+@contextmanager
+def open_warehouse(workspace: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The warehouse, and the lake that some of its tables are judged beside."""
+    with workspace.warehouse.connect() as connection:
+        if workspace.settings.engine == "spark":
+            # The file holds views of the lake; folders hold none, and Spark's die with its session.
+            workspace.lake.register(connection, workspace.retailer)
+        yield connection
 
 
 def gate_checks(

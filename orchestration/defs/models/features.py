@@ -24,7 +24,7 @@ from orchestration.lib.dbt import (
     run_layer,
     working_tables,
 )
-from orchestration.lib.gates import gate_checks, require_passed, table_name
+from orchestration.lib.gates import gate_checks, open_warehouse, require_passed, table_name
 from orchestration.lib.lake import sync_lake_versions
 from orchestration.lib.mending import days_to_mend
 from orchestration.lib.standing import follows
@@ -32,7 +32,6 @@ from orchestration.lib.training import configured_tasks, is_due, model_key
 from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
 from siyu.transform import ensure_manifest
-from siyu.warehouse import Warehouse
 
 LAYER: Final = "features"
 # Kept by as-of day; labels are one table, of every day that has features.
@@ -115,7 +114,7 @@ def features() -> dg.Definitions:
             gate_checks(
                 "features_gates",
                 judged_tables(LAYER),
-                lambda workspace: Warehouse.of(workspace.settings).connect(),
+                open_warehouse,
                 by_day=BY_DAY,
                 evidence=follows((*reads, *layer_tables(read_manifest(file), LAYER))),
             )

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from orchestration.environment import MODEL_OWNERS, Environment
-from orchestration.lib.gates import GATE, gate_checks, require_passed
+from orchestration.lib.gates import GATE, gate_checks, open_warehouse, require_passed
 from orchestration.lib.mending import days_to_mend
 from orchestration.lib.standing import basis, follows, may_stand, note, standing
 from orchestration.lib.training import TASKS, TaskName, configured_tasks, model_key
 from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
-from siyu.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from ml.steps import ScoringOutcome
@@ -149,7 +148,7 @@ def scores() -> dg.Definitions:
             gate_checks(
                 "scores_gates",
                 [TABLE],
-                lambda workspace: Warehouse.of(workspace.settings).connect(),
+                open_warehouse,
                 by_day=[TABLE],
                 evidence=follows((*above, *READS)),
             )

@@ -9,14 +9,13 @@ from dagster_dbt import dbt_assets
 from expectations.catalog import Stage, judged_tables
 from orchestration.environment import Environment
 from orchestration.lib.dbt import Translator, layer_tables, read_manifest, run_layer
-from orchestration.lib.gates import gate_checks
+from orchestration.lib.gates import gate_checks, open_warehouse
 from orchestration.lib.lake import sync_lake_versions
 from orchestration.lib.rebuild import drop_warehouse_when_rebuilding
 from orchestration.lib.standing import follows
 from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
 from siyu.transform import ensure_manifest
-from siyu.warehouse import Warehouse
 
 
 def _layer(name: str, translator: Translator, first: bool = False) -> dg.AssetsDefinition:
@@ -44,7 +43,7 @@ def _gates(stage: Stage) -> dg.AssetChecksDefinition:
     return gate_checks(
         f"{stage}_gates",
         judged_tables(stage),
-        lambda workspace: Warehouse.of(workspace.settings).connect(),
+        open_warehouse,
         evidence=follows(
             (*tables_above(stage), *layer_tables(read_manifest(ensure_manifest()), stage))
         ),

@@ -5,7 +5,6 @@ ones. What does not: the real tables.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import dagster as dg
@@ -18,10 +17,10 @@ from orchestration.lib.gates import (
     Evidence,
     asset_key,
     gate_checks,
+    open_warehouse,
     require_passed,
 )
 from orchestration.resources import Workspace
-from siyu.warehouse import Warehouse
 
 STAFF = "unified.dim_staff"
 REPORT = "marts.report"
@@ -64,11 +63,6 @@ def open_corner_shop(
     monkeypatch.setenv("SIYU_RETAILER", "corner_shop")
     monkeypatch.setenv("SIYU_HOME", str(folder / "home"))
     return shop
-
-
-def open_warehouse(workspace: Workspace) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-    """As the real gates do."""
-    return Warehouse.of(workspace.settings).connect()
 
 
 def small_definitions(

@@ -11,16 +11,24 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 from broken_shop import violations
 from tiny_lake import AS_OF, Shop, shop
 
+from expectations.catalog import Stage, judged_tables, suite_for
+from expectations.runner import judge
 from siyu.config import REPO
+from siyu.lake import Lake
+from siyu.serving import publish
+from siyu.serving.publication import FILE_NAME
 from siyu.transform import dbt_vars, drop_warehouse
 from siyu.warehouse import Warehouse
 
 LAYERS = ("staging", "unified", "marts", "features", "ops")
+PUBLISHED = ("unified", "marts", "features")
+STAGES: tuple[Stage, ...] = ("unified", "features")
 TOLERANCE = 1e-9
 SHOWN = 3
 
@@ -63,6 +71,58 @@ def test_spark_and_duckdb_make_the_same_rows(on_duckdb: Shop, on_spark: Shop) ->
         for difference in differences(name, expected[name], found[name])
     ]
     assert not unlike, "\n".join(unlike)
+
+
+@pytest.mark.spark
+def test_gates_say_the_same_of_the_tables_of_both_engines(on_duckdb: Shop, on_spark: Shop) -> None:
+    expected = verdicts(on_duckdb)
+
+    assert verdicts(on_spark) == expected
+    assert "errored" not in {outcome for outcome, _ in expected.values()}
+
+
+def verdicts(made: Shop) -> dict[tuple[str, str], tuple[str, str]]:
+    """What each rule said, and of how much, by table and rule."""
+    judged = [table for stage in STAGES for table in judged_tables(stage)]
+    found = {}
+    with Warehouse.of(made.settings).connect() as connection:
+        if made.settings.engine == "spark":
+            Lake(made.paths).register(connection, made.retailer)
+        for table in judged:
+            suite = suite_for(table, made.retailer)
+            assert suite is not None
+            found |= {
+                (table, said.rule): (said.outcome, said.observed)
+                for said in judge(suite, connection)
+            }
+    return found
+
+
+@pytest.mark.spark
+def test_both_engines_publish_the_same_tables(on_duckdb: Shop, on_spark: Shop) -> None:
+    assert published(on_spark) == published(on_duckdb)
+
+
+def published(made: Shop) -> dict[str, tuple[int, list[tuple[str, str]]]]:
+    """Rows and columns of each table of a publication."""
+    names = [
+        name
+        for name in sorted(Warehouse.of(made.settings).tables())
+        if name.partition(".")[0] in PUBLISHED
+    ]
+    warehouse = Warehouse.of(made.settings)
+    publication = publish(made.paths, warehouse, names, {}, {}, made.settings.engine, AS_OF)
+    with duckdb.connect(str(publication.folder / FILE_NAME), read_only=True) as connection:
+        return {
+            table: (
+                rows,
+                sorted(
+                    (str(column[0]), str(column[1]))
+                    for column in connection.execute(f"DESCRIBE {table}").fetchall()
+                ),
+            )
+            for table, rows in publication.rows.items()
+        }
 
 
 def tables(made: Shop) -> dict[str, list[dict[str, Any]]]:
