@@ -139,7 +139,6 @@ def dbt_vars(
         "currency": retailer.currency,
         "identifier_types": {name: ns.type for name, ns in retailer.identifiers.items()},
         "models": {name: task.model_dump(mode="json") for name, task in retailer.models.items()},
-        "gates": dict(retailer.gates),
         "run_id": run_id,
         "anew": anew,
         "code": _code(retailer),

@@ -8,6 +8,11 @@ import dagster as dg
 import pytest
 
 from orchestration.definitions import defs
+from siyu.transform import ensure_manifest
+
+# In a fresh clone definitions have dbt parse its project first, which starts a process: that is no
+# test's doing, and unit tests may not.
+ensure_manifest()
 
 
 @pytest.fixture(scope="session")
