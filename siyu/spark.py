@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from siyu.lake import Lake, ViewSource
 from siyu.paths import Paths
 from siyu.retailer import Retailer
-from siyu.warehouse import table_folders
+from siyu.warehouse import COLUMNS, table_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,14 +96,31 @@ def register_lake(paths: Paths, retailer: Retailer) -> None:
         _create_table_view(spark, name, rows)
 
 
+def keep_columns(paths: Paths) -> None:
+    """Write down the columns of tables without a row: of one with partitions Spark writes no file."""
+    import pyarrow.parquet as pq
+
+    spark = session(paths)
+    for folder in sorted(paths.spark_warehouse.glob("*.db/*")):
+        table = f"{_schema(folder)}.{folder.name}"
+        if not table_files(folder) and spark.catalog.tableExists(table):
+            partial = folder / f"{COLUMNS}.partial"
+            pq.write_table(spark.table(table).limit(0).toArrow(), partial)
+            partial.replace(folder / COLUMNS)
+
+
+def _schema(folder: Path) -> str:
+    return folder.parent.name.removesuffix(".db")
+
+
 def _register_folders(spark: SparkSession, paths: Paths) -> None:
     """Tell a new session's catalogue of the tables that an earlier process wrote."""
     # Off for the lake, whose source names are text whatever they look like; on for own partitions.
     spark.conf.set(_PARTITION_TYPES, "true")
-    for folder in table_folders(paths):
-        schema = folder.parent.name.removesuffix(".db")
-        spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        _register_folder(spark, f"{schema}.{folder.name}", folder)
+    for folder in sorted(paths.spark_warehouse.glob("*.db/*")):
+        if table_files(folder):
+            spark.sql(f"CREATE SCHEMA IF NOT EXISTS {_schema(folder)}")
+            _register_folder(spark, f"{_schema(folder)}.{folder.name}", folder)
     spark.conf.set(_PARTITION_TYPES, "false")
 
 

@@ -345,10 +345,11 @@ def _written(file: Path) -> float:
 def _engine(settings: Settings, paths: Paths) -> Iterator[None]:
     """Have the engine ready for dbt, and let go of it afterwards."""
     if settings.engine == "spark":
-        from siyu.spark import session
+        from siyu import spark
 
-        session(paths)
+        spark.session(paths)
         yield
+        spark.keep_columns(paths)
         return
     before = os.environ.get("SIYU_WAREHOUSE_FILE")
     os.environ["SIYU_WAREHOUSE_FILE"] = str(paths.warehouse)

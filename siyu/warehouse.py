@@ -27,6 +27,9 @@ from siyu.paths import Paths
 # Beside what dbt notes of batches: bookkeeping of the file, no layer, and not published.
 _NOTES = "applied.table_version"
 
+# Beside Spark's files of a table: its columns, for as long as it has no row and so no file.
+COLUMNS = "_columns.parquet"
+
 LAYERS = ("lake", "staging", "unified", "marts", "features", "ml", "ops")
 
 
@@ -236,9 +239,12 @@ class Warehouse:
         partial.replace(file)
 
     def _register_folders(self, connection: duckdb.DuckDBPyConnection) -> None:
-        for folder in table_folders(self._paths):
+        for folder in sorted(self._paths.spark_warehouse.glob("*.db/*")):
+            shown = table_files(folder) or [file for file in [folder / COLUMNS] if file.exists()]
+            if not shown:
+                continue
             schema = folder.parent.name.removesuffix(".db")
-            files = ", ".join(f"'{file}'" for file in _files(folder))
+            files = ", ".join(f"'{file}'" for file in shown)
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
             connection.execute(
                 f"CREATE VIEW {schema}.{folder.name} AS FROM read_parquet("
@@ -246,13 +252,7 @@ class Warehouse:
             )
 
 
-def table_folders(paths: Paths) -> list[Path]:
-    """Spark's tables that hold anything: a folder ``<schema>.db/<table>`` for each."""
-    folders = sorted(path for path in paths.spark_warehouse.glob("*.db/*") if path.is_dir())
-    return [folder for folder in folders if _files(folder)]
-
-
-def _files(folder: Path) -> list[Path]:
+def table_files(folder: Path) -> list[Path]:
     """Files of one of Spark's tables, without what a killed write left half done beside them."""
     return [
         file

@@ -195,7 +195,7 @@ def test_spark_finds_the_same_violations(broken: Shop, found: list[dict[str, Any
 def test_a_session_finds_what_earlier_ones_finished_and_nothing_that_was_dropped(
     tmp_path: Path,
 ) -> None:
-    from siyu.spark import session
+    from siyu.spark import keep_columns, session
 
     made = shop(tmp_path, [])
     made = Shop(replace(made.settings, engine="spark"), made.retailer)
@@ -206,6 +206,11 @@ def test_a_session_finds_what_earlier_ones_finished_and_nothing_that_was_dropped
         f"CREATE TABLE features.kept USING parquet PARTITIONED BY (as_of_date) "
         f"LOCATION '{folder}' AS SELECT '007' AS name, DATE '2026-01-31' AS as_of_date"
     )
+    first.sql(
+        "CREATE TABLE features.empty USING parquet PARTITIONED BY (as_of_date) "
+        f"LOCATION '{folder.with_name('empty')}' AS SELECT * FROM features.kept WHERE 1 = 0"
+    )
+    keep_columns(made.paths)
     first.stop()
     scores = pa.table({"as_of_date": [AS_OF], "task": ["churn"], "p_calibrated": [0.5]})
     warehouse = Warehouse.of(made.settings)
@@ -222,6 +227,7 @@ def test_a_session_finds_what_earlier_ones_finished_and_nothing_that_was_dropped
     rows = second.sql("SELECT name, as_of_date FROM features.kept ORDER BY name").collect()
     assert [(row[0], str(row[1])) for row in rows] == [("007", "2026-01-31"), ("008", "2026-02-28")]
     assert warehouse.read("FROM features.kept").num_rows == 2
+    assert warehouse.read("SELECT name, as_of_date FROM features.empty").num_rows == 0
     assert second.table("ml.customer_scores").count() == 1
 
     drop_warehouse(made.settings)

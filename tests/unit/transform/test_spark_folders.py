@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from siyu.paths import Paths
-from siyu.warehouse import Warehouse
+from siyu.warehouse import COLUMNS, Warehouse
 
 MAY, JUNE = date(2026, 5, 31), date(2026, 6, 30)
 
@@ -26,7 +26,7 @@ def warehouse(paths: Paths) -> Warehouse:
     return Warehouse(paths, "spark")
 
 
-def write(paths: Paths, file: str, rows: dict[str, list[Any]]) -> None:
+def write(paths: Paths, file: str, rows: dict[str, Any]) -> None:
     """A file of a table, as Spark writes one."""
     place = paths.spark_warehouse / file
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -68,6 +68,17 @@ def test_what_a_killed_write_left_behind_is_not_read(paths: Paths, warehouse: Wa
 
     assert warehouse.tables() == {"unified.dim_staff"}
     assert warehouse.read("FROM unified.dim_staff").num_rows == 1
+
+
+def test_a_table_without_a_row_has_its_columns(paths: Paths, warehouse: Warehouse) -> None:
+    table = "features.db/customer_features"
+    write(paths, f"{table}/{COLUMNS}", {"customer_id": pa.array([], pa.string())})
+
+    assert warehouse.read("SELECT customer_id FROM features.customer_features").num_rows == 0
+
+    write(paths, f"{table}/as_of_date={JUNE}/part-0.parquet", {"customer_id": ["c1"]})
+    rows = warehouse.read("FROM features.customer_features").to_pylist()
+    assert rows == [{"customer_id": "c1", "as_of_date": JUNE}]
 
 
 def test_a_part_is_replaced_and_the_others_stay(warehouse: Warehouse) -> None:
