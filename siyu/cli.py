@@ -138,7 +138,7 @@ def status() -> None:
     from siyu.summary import status_page
 
     settings, _ = _selected()
-    _out.print(status_page(read(Paths.of(settings))))
+    _out.print(status_page(read(Paths.of(settings))), soft_wrap=True)
 
 
 @app.command()

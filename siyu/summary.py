@@ -40,9 +40,10 @@ def print_summary(settings: Settings, retailer: Retailer, console: Console | Non
             console.print(_customers(connection, retailer))
             console.print(_models(connection))
     console.print(_gates(paths))
-    console.print(status_page(found))
+    # A path that is broken in the middle cannot be copied.
+    console.print(status_page(found), soft_wrap=True)
     if found.folder is not None:
-        console.print(_next(paths, found.folder))
+        console.print(_next(paths, found.folder), soft_wrap=True)
 
 
 def _landed(paths: Paths, retailer: Retailer) -> Table:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,15 @@ def _is_taken(port: int) -> bool:
         return asked.connect_ex((HOST, port)) == 0
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C does what it does in a fresh process; Spark's session answers it in its own way."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_their_addresses_are_told_when_all_answer_and_ctrl_c_stops_all() -> None:
     ports = [_free_port(), _free_port()]
     answering = []
