@@ -689,7 +689,10 @@ def _read_csv(
     spelt = {column.lower(): column for column in columns}
     headers = [(text, [spelt[column.lower()] for column in header]) for text, header in headers]
     if not columns:
-        raise InputError(f"input {name}: {texts[0].file.name} is empty and no columns are declared")
+        raise InputError(
+            f"input {name}: {texts[0].file.name} is empty, not even a header, and no columns are "
+            "declared; deliver it again, or declare the columns in retailer.yaml if it may be empty"
+        )
     if strict and all(header == columns for _, header in headers):
         scan = f"(FROM read_csv({_list(texts)}, {dialect.sql(columns)}) {_limit(limit)})"
         # A value that nobody looks at is not decoded, so its encoding would go unnoticed.
