@@ -132,4 +132,8 @@ def main(what: str, result: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], Path(sys.argv[2])))
+    status = main(sys.argv[1], Path(sys.argv[2]))
+    # Known only now: whatever is imported before it is watched would not be charged.
+    from orchestration.__main__ import leave
+
+    leave(status)

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
+from typing import NoReturn
 
 import dagster as dg
 
@@ -125,9 +126,15 @@ def _alert(instance: dg.DagsterInstance, run_id: str, began: datetime) -> None:
     alert_about_failures(instance, began, environment)
 
 
-if __name__ == "__main__":
-    status = main()
-    # All that is left goes with the process; Python would look through it for garbage first, which
-    # takes seconds of every run.
+def leave(status: int) -> NoReturn:
+    """End the process of a run.
+
+    All that is left goes with the process; Python would look through it for garbage first, which
+    takes seconds of every run.
+    """
     gc.freeze()
     sys.exit(status)
+
+
+if __name__ == "__main__":
+    leave(main())

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -193,23 +194,43 @@ def _now() -> str:
 
 
 class Ledger:
-    """The ledger in one SQLite file; created when missing."""
+    """The ledger in one SQLite file; created when missing.
+
+    Each thread keeps its connection for as long as the ledger lives: a run asks hundreds of times, and
+    with the last connection closed SQLite writes all of its log to the file.
+    """
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._kept = threading.local()
+
+    def close(self) -> None:
+        """Close this thread's connection; the next question opens another."""
+        connection: sqlite3.Connection | None = self._kept.__dict__.pop("connection", None)
+        if connection is not None:
+            connection.close()
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
+        """This thread's connection, in a transaction that ends with the block."""
+        # A file that was put in place of the one that is open, by a restore, is another ledger.
+        file = self._file.stat().st_ino if self._file.exists() else None
+        if file is None or self._kept.__dict__.get("file") != file:
+            self.close()
+        if "connection" not in self._kept.__dict__:
+            self._kept.connection = self._opened()
+            self._kept.file = self._file.stat().st_ino
+        connection: sqlite3.Connection = self._kept.connection
+        with connection:
+            yield connection
+
+    def _opened(self) -> sqlite3.Connection:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self._file, timeout=30)
         connection.row_factory = sqlite3.Row
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(_SCHEMA)
-            with connection:
-                yield connection
-        finally:
-            connection.close()
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(_SCHEMA)
+        return connection
 
     def begin_write(
         self,

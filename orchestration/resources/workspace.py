@@ -32,11 +32,12 @@ class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]  # its type 
     """What every step of a run shares."""
 
     _environment: Environment = PrivateAttr()
+    _ledger: Ledger | None = PrivateAttr(None)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Workspace]:
         """Hold the writer's lock for the run, and keep the run's record in the ledger."""
-        self._environment = Environment.load()
+        self._environment, self._ledger = Environment.load(), None
         instance, run = context.instance, context.run
         if instance is None or run is None:
             yield self
@@ -57,6 +58,7 @@ class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]  # its type 
                 self.ledger.end_run(
                     run.run_id, "failed" if failures else "succeeded", "; ".join(failures) or None
                 )
+                self.ledger.close()
 
     @property
     def settings(self) -> Settings:
@@ -86,7 +88,9 @@ class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]  # its type 
     @property
     def ledger(self) -> Ledger:
         """Versions, gate results, publications."""
-        return Ledger(self.paths.ops)
+        if self._ledger is None:
+            self._ledger = Ledger(self.paths.ops)
+        return self._ledger
 
     def as_of(self, context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> date:
         """The day this run works as of: the last of its partitions.

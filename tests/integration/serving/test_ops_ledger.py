@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -172,3 +174,37 @@ def test_ledger_tables_come_out_as_arrow_even_when_empty(ledger: Ledger) -> None
     assert ledger.arrow("gate_result").num_rows == 0
     _write(ledger, FAIL)
     assert ledger.arrow("gate_result")["failed_count"].to_pylist() == [1]
+
+
+def test_a_ledger_that_was_put_in_place_of_another_is_the_one_that_is_asked(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    _write(ledger, PASS)
+    restored = Ledger(tmp_path / "backup" / "ops.sqlite3")
+    _write(restored, FAIL)
+    restored.close()
+    file = tmp_path / "r" / "ops.sqlite3"
+    for left in file.parent.glob("ops.sqlite3-*"):
+        left.unlink()
+    (tmp_path / "backup" / "ops.sqlite3").replace(file)
+    assert ledger.blocks(["marts.kpi"])
+    file.unlink()
+    with pytest.raises(GateBlocked, match="never written"):
+        ledger.require_passed(["marts.kpi"])
+
+
+def test_what_one_thread_or_process_writes_another_reads(ledger: Ledger, tmp_path: Path) -> None:
+    _write(ledger, PASS)
+    other = Ledger(tmp_path / "r" / "ops.sqlite3")
+    assert other.blocks(["marts.kpi"]) == []
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(_write, ledger, FAIL).result()
+    assert ledger.blocks(["marts.kpi"])
+    assert other.blocks(["marts.kpi"])
+
+
+def test_a_question_that_breaks_leaves_nothing_behind(ledger: Ledger) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        ledger.rows("SELECT no_such_column FROM table_version")
+    _write(ledger, PASS)
+    ledger.require_passed(["marts.kpi"])
