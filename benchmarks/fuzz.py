@@ -5,9 +5,10 @@ with seed 7. Files of the simulated retailer, and of the public ones where SIYU_
 spoilt one at a time (``_mutations``) and landed each in a home of its own, beside whole files of the
 other inputs of its entity. A right outcome is one of two. Either the input lands: every record read
 is accounted for, as many as the file is known to hold, lake and quarantine hold as many rows as the
-manifest says, and each row in quarantine names its file and the rules that it broke. Or it is refused by an error that names the file and says what to do, and the
-other inputs land. Either way no message holds a direct identifier. Processes apart land the files,
-so that a crash or a hang costs one file.
+manifest says, and each row in quarantine names its file and the rules that it broke. Or it is
+refused by an error that names the file and says what to do, and the other inputs land. Either way no
+message holds a direct identifier. Processes apart land the files, so that a crash or a hang costs
+one file.
 
 ``python -m benchmarks.fuzz keep FOLDER 100`` judges nothing: it lands 100 spoilt files of the simulated
 retailer one after another in one home, and leaves it for a look with ``siyu quarantine list``.
