@@ -1,8 +1,8 @@
 """Backups: everything that cannot be made again, in one folder, and putting it back.
 
 What cannot be made again is the lake, the quarantine, what is kept aside, the raw files and the days they
-are complete through, who was erased, the identity map, the vault, the ledger and the models; the
-warehouse, features, scores and publications follow from them by a refresh.
+are complete through, who was erased, the identity map, the vault, the ledger, the audit log and the models;
+the warehouse, features, scores and publications follow from them by a refresh.
 The keys are not in a backup: whoever holds both holds the customers' phones.
 
 What belongs here: copying, checking and restoring. What does not: deciding when, or where to keep
@@ -175,6 +175,7 @@ def places(paths: Paths) -> Iterator[tuple[str, Path]]:
     yield "identity", paths.identity
     yield "vault.sqlite3", paths.vault
     yield "ops.sqlite3", paths.ops
+    yield "audit.sqlite3", paths.audit
     yield "mlflow", paths.mlflow
 
 

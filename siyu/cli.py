@@ -34,10 +34,15 @@ retailer_app = typer.Typer(help="A retailer's folder.", no_args_is_help=True)
 batch_app = typer.Typer(help="Batches in the lake.", no_args_is_help=True)
 quarantine_app = typer.Typer(help="Rows that broke a rule, and why.", no_args_is_help=True)
 vault_app = typer.Typer(help="Direct identifiers, encrypted.", no_args_is_help=True)
+audit_app = typer.Typer(
+    help="The log of consents, identity rules, erasures, exports and publications.",
+    no_args_is_help=True,
+)
 app.add_typer(retailer_app, name="retailer")
 app.add_typer(batch_app, name="batch")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(vault_app, name="vault")
+app.add_typer(audit_app, name="audit")
 
 _out = Console()
 _err = Console(stderr=True)
@@ -324,6 +329,49 @@ def vault_rotate() -> None:
         _plain("Now set SIYU_WRAPPING_KEY to the new key; once it is kept there, remove the file.")
 
 
+@audit_app.command("verify")
+def audit_verify(
+    head: Annotated[
+        Path | None, typer.Option(help="what siyu audit head printed before: shows truncation")
+    ] = None,
+) -> None:
+    """Say whether the audit log is whole; else name what was done to it, the first entry first."""
+    from siyu.audit import AuditError, AuditLog, Head
+
+    log = AuditLog.of(Paths.of(_settings()))
+    try:
+        found = log.verify(None if head is None else Head.read(head))
+    except AuditError as error:
+        raise _stop(str(error)) from None
+    for finding in found:
+        _plain(str(finding))
+    if found:
+        raise typer.Exit(1)
+    end = log.head()
+    told = "" if head else "; without --head, entries cut off at the end cannot be told"
+    _plain(f"{end.sequence} entries, as they were made{told}")
+
+
+@audit_app.command("head")
+def audit_head() -> None:
+    """Print where the audit log ends, as JSON: keep it elsewhere, to verify against."""
+    from siyu.audit import AuditLog
+
+    _plain(AuditLog.of(Paths.of(_settings())).head().to_json())
+
+
+@audit_app.command("list")
+def audit_list() -> None:
+    """Every entry of the audit log, a line each."""
+    from siyu.audit import AuditLog
+
+    for entry in AuditLog.of(Paths.of(_settings())).entries():
+        _plain(
+            f"{entry.sequence:>6}  {entry.recorded_at[:19]}  {entry.kind:<13}  {entry.reference}  "
+            f"{entry.hash[:16]}"
+        )
+
+
 @app.command()
 def backup(
     folder: Annotated[Path, typer.Argument(help="where backups are kept, one folder each")],
@@ -354,6 +402,7 @@ def restore(
     ] = None,
 ) -> None:
     """Put a backup into an empty SIYU_HOME; a refresh makes the rest."""
+    from siyu.audit import AuditLog
     from siyu.backup import BackupError
     from siyu.backup import restore as put_back
     from siyu.vault import VaultError
@@ -369,6 +418,11 @@ def restore(
         f"{settings.home}; now run the refresh job",
         highlight=False,
         soft_wrap=True,
+    )
+    end = AuditLog.of(Paths.of(settings)).head()
+    _plain(
+        f"Its audit log ends with entry {end.sequence}. Against a later head, siyu audit verify calls "
+        "that truncated: keep the log that was in its place, if there was one, and take a new head."
     )
 
 

@@ -101,6 +101,11 @@ class Paths:
         return self.root / "ops.sqlite3"
 
     @property
+    def audit(self) -> Path:
+        """SQLite file of the audit log, and of what opens its commitments."""
+        return self.root / "audit.sqlite3"
+
+    @property
     def dbt(self) -> Path:
         """dbt's target folder for this retailer."""
         return self.root / "dbt"

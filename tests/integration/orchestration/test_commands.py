@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import shutil
+import sqlite3
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from filelock import FileLock
 from typer.testing import CliRunner, Result
 
 from siyu import cli, dictionary, transform
+from siyu.audit import AuditLog
 from siyu.cli import app
 from siyu.config import Settings
 from siyu.ingestion import land_entity
@@ -60,6 +62,40 @@ def test_what_was_backed_up_is_restored_into_an_empty_home(shop: Shop, tmp_path:
     assert restored.exit_code == 0, restored.output
     assert "now run the refresh job" in _one_line(restored.output)
     assert Lake(shop.paths).manifests("staff") == landed != []
+
+
+def test_the_audit_log_of_a_restored_backup_is_cut_off_against_a_later_head(
+    shop: Shop, tmp_path: Path
+) -> None:
+    log = AuditLog.of(shop.paths)
+    log.append("publication", "folder-1", {}, datetime.now(UTC))
+    _siyu("backup", tmp_path / "backups", "--keys", tmp_path / "usb")
+    log.append("erasure", "request-1", {}, datetime.now(UTC))
+    head = tmp_path / "head.json"
+    head.write_text(_siyu("audit", "head").output, "utf-8")
+    assert _siyu("audit", "verify", "--head", head).exit_code == 0
+    shutil.rmtree(shop.paths.home)
+    (folder,) = (tmp_path / "backups").iterdir()
+
+    restored = _siyu("restore", folder, "--keys", tmp_path / "usb")
+    assert "audit log ends with entry 1." in restored.output
+    assert "publication    folder-1" in _siyu("audit", "list").output
+    assert _siyu("audit", "verify").exit_code == 0
+    told = _siyu("audit", "verify", "--head", head)
+    assert told.exit_code == 1
+    assert "entry 2: truncated" in told.output
+    assert "a backup from before was restored" in told.output
+
+
+def test_what_was_done_to_the_audit_log_is_named(shop: Shop, tmp_path: Path) -> None:
+    for number in range(3):
+        AuditLog.of(shop.paths).append("publication", f"folder-{number}", {}, datetime.now(UTC))
+    with sqlite3.connect(shop.paths.audit) as connection:
+        connection.execute("UPDATE entry SET reference = 'other' WHERE sequence = 2")
+    told = _siyu("audit", "verify")
+    assert told.exit_code == 1
+    assert told.output == ("entry 2: edited: its content is not what its hash was made of\n")
+    assert _siyu("audit", "verify", "--head", tmp_path / "none.json").exit_code == 2
 
 
 def test_a_backup_without_keys_says_so(shop: Shop, tmp_path: Path) -> None:
