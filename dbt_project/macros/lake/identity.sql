@@ -19,6 +19,9 @@
             'member_id': 'member_id', 'buyer_id': 'buyer_id', 'unionid': 'unionid', 'openid': 'openid',
             'phone_token': 'phone_token',
         }, '1 = 1'),
+        ('stg_credited_order', ['points', 'orders', 'order_lines'], {
+            'member_id': 'member_id', 'buyer_id': 'buyer_id', 'unionid': 'unionid', 'openid': 'openid',
+        }, '1 = 1'),
         ('stg_interactions', ['interactions'], {
             'member_id': 'member_id', 'openid': 'openid', 'unionid': 'unionid',
             'external_userid': 'external_userid',
@@ -39,7 +42,7 @@
   Which identifiers stand together on the rows of a staging model, counted. `columns` maps each kind
   of identifier to the column that holds it; `entities` are what the model is made from. Where new rows
   replace none, an incremental build adds them to what was counted before, and history is not read
-  again; orders are counted anew, as lines may make or end one.
+  again; orders, and what points say of them, are counted anew, as lines may make or end one.
 -#}
 {% macro observed_together(relation, entities, columns, where) %}
 {%- set kinds = ['member_id', 'buyer_id', 'unionid', 'openid', 'external_userid', 'phone_token', 'email_token', 'remark_phone_token'] %}

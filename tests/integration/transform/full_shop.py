@@ -125,6 +125,10 @@ def fill(made: Shop) -> None:
     )  # fmt: skip
     made.land(
         "points",
-        [{"entry_id": "t1", "member_id": "crm:2", "change": 40, "reason": "purchase",
-          "occurred_at": at("2026-01-20 03:00")}],
+        [
+            {"entry_id": "t1", "member_id": "crm:2", "change": 40, "reason": "purchase",
+             "order_id": "o5", "occurred_at": at("2026-01-20 03:00")},
+            {"entry_id": "t2", "member_id": "crm:1", "change": 50, "reason": "purchase",
+             "order_id": "o2", "occurred_at": at("2026-01-15 04:00")},
+        ],
     )  # fmt: skip

@@ -39,6 +39,7 @@ PHONES = (*(f"1380000000{number}" for number in range(5)), NOBODYS_PHONE, None, 
 UNIONIDS = ("wx:1", "wx:2", "wx:3", "wx:4", "wx:5", None, None, None, None)
 MEMBERS = ("crm:1", "crm:2", "crm:3", "crm:4", None)
 OPENIDS = ("mini:1", "mini:2", None, None)
+BUYERS = ("mall:1", "mall:2", None, None)
 ORDERS = tuple(f"o{number}" for number in range(8))
 PRODUCTS = ("p1", "p2", "p3")
 
@@ -152,7 +153,8 @@ def _changing(entity: str, random: Random) -> dict[str, Any]:
         "contacts": lambda: {"unionid": one(UNIONIDS), "remark_phone": one(PHONES)},
         "group_members": lambda: {"unionid": one(UNIONIDS)},
         "orders": lambda: {"member_id": one(MEMBERS), "phone": one(PHONES),
-                           "unionid": one(UNIONIDS), "status": one(["paid", "cancelled"]),
+                           "unionid": one(UNIONIDS), "buyer_id": one(BUYERS),
+                           "status": one(["paid", "cancelled"]),
                            "store_id": one(["shop1", "shop2"])},
         "order_lines": lambda: _line(random) | {"member_id": one(MEMBERS)},
         "payments": lambda: {"amount": one([9.0, 10.0]), "status": one(["succeeded", "failed"])},
@@ -163,7 +165,7 @@ def _changing(entity: str, random: Random) -> dict[str, Any]:
         "messages": lambda: {"status": one(["unsent", "sent"])},
         "consents": lambda: {"identifier": one([*MEMBERS[:4], *UNIONIDS[:3]]),
                              "status": one(["granted", "denied"])},
-        "points": lambda: {"member_id": one(MEMBERS[:4])},
+        "points": lambda: {"member_id": one(MEMBERS[:4]), "order_id": one([*ORDERS, None])},
         "coupons": lambda: {"member_id": one(MEMBERS[:4])},
         "feedback": lambda: {"member_id": one(MEMBERS[:4])},
         "products": lambda: {"category_l1": one(["cups", "tea", None])},

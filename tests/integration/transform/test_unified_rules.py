@@ -169,3 +169,18 @@ def test_dates_span_history_and_weeks_start_on_monday(built: Shop) -> None:
     assert (min(days), max(days)) == (date(2026, 1, 1), date(2027, 12, 31))
     assert days[date(2026, 1, 4)]["weekday_zh"] == "星期日"
     assert days[date(2026, 1, 4)]["week_start"] == date(2025, 12, 29)
+
+
+def test_points_tell_whose_an_order_was_that_names_no_member(built: Shop) -> None:
+    credited = built.rows("SELECT * FROM staging.stg_credited_order")
+    edges = built.rows(
+        "SELECT identifier_a, identifier_b, rule_id, known_at FROM staging.stg_identity_edge "
+        "WHERE rule_id LIKE 'points%'"
+    )
+
+    # The order of the other entry names its member itself.
+    assert [row["order_id"] for row in credited] == ["o2"]
+    assert edges == [
+        {"identifier_a": "crm:1", "identifier_b": "wx:1", "rule_id": "points_member_unionid",
+         "known_at": at("2026-01-15 04:00")},
+    ]  # fmt: skip

@@ -36,7 +36,8 @@ ASSETS = {
     """,
     "staging": """
         identity_observation stg_assignments stg_campaigns stg_channel_spend stg_consents
-        stg_contacts stg_content stg_coupons stg_exchange_rates stg_experiments stg_feedback
+        stg_contacts stg_content stg_coupons stg_credited_order stg_exchange_rates stg_experiments
+        stg_feedback
         stg_group_members stg_groups stg_identifier stg_identity_edge stg_interactions
         stg_inventory stg_members stg_messages stg_order_lines stg_order_versions stg_orders
         stg_orders_from_lines stg_payments stg_points stg_products stg_products_from_lines

@@ -1,6 +1,6 @@
 {{ config(
     materialized=by_batch(), incremental_strategy='affected', unique_key='seen_in',
-    meta={'reads': ['members', 'contacts', 'group_members', 'orders', 'order_lines', 'interactions']},
+    meta={'reads': ['members', 'contacts', 'group_members', 'orders', 'order_lines', 'points', 'interactions']},
     pre_hook="{{ find_affected(touched_models()) }}",
 ) }}
 -- Which identifiers stood together on one row of a source, counted: one row per combination. It

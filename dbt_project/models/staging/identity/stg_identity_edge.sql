@@ -1,6 +1,6 @@
 {{ config(
     materialized=by_batch(), incremental_strategy='untouched',
-    meta={'reads': ['members', 'contacts', 'group_members', 'orders', 'order_lines', 'interactions'], 'whole': true},
+    meta={'reads': ['members', 'contacts', 'group_members', 'orders', 'order_lines', 'points', 'interactions'], 'whole': true},
 ) }}
 -- Identifiers that stood on one row, by the rule that makes them one person. Priority says how far
 -- to believe the rule: 40 verified by an order or the CRM, 30 WeChat's own union id or a logged-in
@@ -23,6 +23,9 @@
     ('order_buyer_phone', 20, 'stg_orders', 'buyer_id', 'phone_token'),
     ('order_unionid_phone', 20, 'stg_orders', 'unionid', 'phone_token'),
     ('order_openid_phone', 20, 'stg_orders', 'openid', 'phone_token'),
+    ('points_member_buyer', 40, 'stg_credited_order', 'member_id', 'buyer_id'),
+    ('points_member_unionid', 40, 'stg_credited_order', 'member_id', 'unionid'),
+    ('points_member_openid', 40, 'stg_credited_order', 'member_id', 'openid'),
     ('session_member_openid', 30, 'stg_interactions', 'member_id', 'openid'),
     ('session_member_unionid', 30, 'stg_interactions', 'member_id', 'unionid'),
     ('session_unionid_openid', 30, 'stg_interactions', 'unionid', 'openid'),

@@ -1,0 +1,15 @@
+-- An order of the mall names a buyer, and no member; the CRM's points account says whose it was. An order
+-- that names its member says so itself. The pair is known once both rows are.
+select
+    bought.order_id,
+    entry.member_id,
+    bought.buyer_id,
+    bought.unionid,
+    bought.openid,
+    entry._event_at,
+    greatest(entry._known_at, bought._known_at) as _known_at
+from {{ ref('stg_points') }} as entry
+inner join {{ ref('stg_orders') }} as bought on entry.order_id = bought.order_id
+where
+    bought.member_id is null
+    and coalesce(bought.buyer_id, bought.unionid, bought.openid) is not null
