@@ -48,9 +48,9 @@ def at_most(bound: float, provided: bool = True) -> Goal:
     return Goal("<=", bound, provided)
 
 
-def at_least(bound: float) -> Goal:
-    """The figure must not fall short of the bound."""
-    return Goal(">=", bound)
+def at_least(bound: float, provided: bool = True) -> Goal:
+    """The figure must not fall short of the bound, and something else must hold."""
+    return Goal(">=", bound, provided)
 
 
 @dataclass
