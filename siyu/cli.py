@@ -223,12 +223,14 @@ def batch_retract(
     ] = False,
 ) -> None:
     """Take a bad batch out of the lake; then run the refresh job."""
+    from siyu.evidence import record_consents
     from siyu.ingestion import BatchError, retract_batch
     from siyu.warehouse import WarehouseBusy
 
     settings, _ = _selected()
     try:
         done = retract_batch(settings, batch_id, datetime.now(UTC), force=force)
+        record_consents(Paths.of(settings))
     except (BatchError, RetailerError, WarehouseBusy) as error:
         raise _stop(str(error)) from None
     for leaning in done.replaces:
@@ -239,12 +241,14 @@ def batch_retract(
 @batch_app.command("restore")
 def batch_restore(batch_id: Annotated[str, typer.Argument(help="batch retracted before")]) -> None:
     """Let the files of a retracted batch land again; then run the refresh job."""
+    from siyu.evidence import record_consents
     from siyu.ingestion import BatchError, restore_batch
     from siyu.warehouse import WarehouseBusy
 
     settings, _ = _selected()
     try:
         restore_batch(settings, batch_id, datetime.now(UTC))
+        record_consents(Paths.of(settings))
     except (BatchError, WarehouseBusy) as error:
         raise _stop(str(error)) from None
     _out.print(f"restored {batch_id}; now run the refresh job", highlight=False)
@@ -335,14 +339,18 @@ def audit_verify(
         Path | None, typer.Option(help="what siyu audit head printed before: shows truncation")
     ] = None,
 ) -> None:
-    """Say whether the audit log is whole; else name what was done to it, the first entry first."""
+    """Say whether the audit log, and what it speaks of, is whole; else what was done, entry by entry."""
     from siyu.audit import AuditError, AuditLog, Head
+    from siyu.evidence import verify_evidence
 
-    log = AuditLog.of(Paths.of(_settings()))
+    paths = Paths.of(_settings())
+    log = AuditLog.of(paths)
     try:
         found = log.verify(None if head is None else Head.read(head))
     except AuditError as error:
         raise _stop(str(error)) from None
+    # What it speaks of can be held only against a log that is whole.
+    found = found or verify_evidence(paths)
     for finding in found:
         _plain(str(finding))
     if found:

@@ -1,5 +1,6 @@
 """Write, audit, publish: a folder beside the others, then one atomic swap of a symlink.
 
+The audit log has its entry before anybody can read it.
 A reader that opens ``serving/current/siyu.duckdb`` gets a whole publication, the last or the new
 one, never half of one; a connection that is open keeps the publication it opened.
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from siyu.evidence import record_publication
 from siyu.paths import Paths
 from siyu.warehouse import Warehouse
 
@@ -78,6 +80,7 @@ def publish(
     (partial / "parquet").mkdir(parents=True)
     try:
         rows = _write(partial, warehouse, tables, texts, ops)
+        record_publication(paths, partial, folder.name, run_id, as_of)
         partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
+from siyu.audit import AuditLog
 from siyu.config import REPO
 from siyu.dictionary import Model, ModelColumn, type_name
 from siyu.lake import Lake
@@ -187,6 +188,25 @@ OPS_TEXTS: Mapping[str, TableText] = {
             "error": ("Why it failed", "失败原因"),
         },
     ),
+    "ops.audit_log": TableText(
+        "The chain of consents, manual identity rules, erasures, exports and publications, up to this "
+        "publication; what the entries say stays out of it.",
+        "审计日志：同意、人工身份规则、删除、导出与发布的哈希链，截至本次发布之前；不含内容。",
+        {
+            "sequence": ("Number of the entry, from 1", "序号（从 1 起）"),
+            "kind": (
+                "consents, identity_rule, erasure, export or publication",
+                "类型：consents、identity_rule、erasure、export 或 publication",
+            ),
+            "reference": ("What it is of, within its kind", "所指对象（同类内唯一）"),
+            "occurred_at": ("When it was done (UTC)", "发生时间（UTC）"),
+            "recorded_at": ("When the entry was made (UTC)", "记录时间（UTC）"),
+            "hash": (
+                "Hash of the entry, which covers that of the one before",
+                "本条哈希，涵盖上一条的哈希",
+            ),
+        },
+    ),
 }
 
 
@@ -202,6 +222,7 @@ def ops_tables(paths: Paths, retailer: Retailer) -> dict[str, pa.Table]:
         "quarantine": quarantine(paths, retailer),
         "lateness": lateness(paths, retailer),
         "schema_drift": schema_drift(paths),
+        "audit_log": AuditLog.of(paths).arrow(),
     }
 
 

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from whole_job import Run, State, WholeJob, whole_job
 
 from siyu import dictionary
+from siyu.audit import AuditLog
 from siyu.cli import app
 from siyu.contracts import contracts
 from siyu.ingestion import retract_batch
@@ -31,7 +32,8 @@ PUBLISHED = (
     "features.customer_features", "features.customer_labels", "ml.customer_scores",
 )  # fmt: skip
 OPS = (
-    "batch", "gate_result", "lateness", "quarantine", "quarantine_summary", "run", "table_version",
+    "audit_log", "batch", "gate_result", "lateness", "quarantine", "quarantine_summary", "run",
+    "table_version",
 )  # fmt: skip
 # Groups of assets below the lake. A refresh trains only what is due; the job that trains asks at once.
 BELOW = (
@@ -165,6 +167,14 @@ def test_every_published_table_and_column_is_described(job: WholeJob) -> None:
     assert [name for name, comment in tables if not comment] == []
     assert silent == []
     assert [name for name, _ in tables if f"\n### {name}\n" not in page] == []
+
+
+@pytest.mark.usefixtures("first")
+def test_consents_and_publications_are_in_the_audit_log_as_they_lie(job: WholeJob) -> None:
+    entries = AuditLog.of(job.paths).entries()
+    assert {entry.kind for entry in entries} == {"consents", "publication"}
+    said = CliRunner().invoke(app, ["audit", "verify"])
+    assert said.exit_code == 0, said.output
 
 
 @pytest.mark.usefixtures("first")

@@ -19,6 +19,7 @@ from orchestration.lib.landing import Landed, land
 from orchestration.lib.sources import inputs_read, source_key, source_table
 from orchestration.resources import Workspace
 from siyu.contracts import Contract, contracts
+from siyu.evidence import CONSENTS, record_consents
 from siyu.freshness import GATE as FRESHNESS
 from siyu.freshness import judge_freshness, judged_inputs
 from siyu.ingestion import LandingError
@@ -107,6 +108,8 @@ def _entity_asset(
             faults.append(str(error))
             landed = Landed(error.reports)
         sync_lake_version(workspace, contract.entity, run.run_id)
+        if contract.entity == CONSENTS:
+            record_consents(workspace.paths)
         for report in landed.reports:
             for warning in report.warnings:
                 context.log.warning(f"{report.entity} from {report.source}: {warning}")
