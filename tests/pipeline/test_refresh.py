@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import duckdb
 import pytest
-from canary import Canary, canaries, leaks
+from canary import DIRECT, canaries
 from first_refresh import Refreshed
 from typer.testing import CliRunner
 from whole_job import Run, State, WholeJob, whole_job
@@ -24,6 +24,7 @@ from siyu.audit import AuditLog
 from siyu.cli import app
 from siyu.contracts import contracts
 from siyu.ingestion import retract_batch
+from siyu.privacy.search import Finder
 from siyu.serving import Status, status
 
 PUBLISHED = (
@@ -385,27 +386,21 @@ def test_a_backfill_of_the_earliest_day_adds_its_scores_and_changes_nothing_else
 
 
 @pytest.fixture(scope="module")
-def watched(job: WholeJob) -> list[Canary]:
-    return canaries(job.paths.root / "sources")
+def watched(job: WholeJob) -> Finder:
+    return Finder(canaries(job.paths.root / "sources"))
 
 
-def test_the_search_finds_what_it_looks_for_where_it_is(
-    job: WholeJob, watched: list[Canary]
-) -> None:
-    found = leaks(job.paths.root / "sources", watched)
-    assert {canary.column for canary, _ in found} == {
-        "mobile", "name", "email", "birthday", "address",
-    }  # fmt: skip
+def test_the_search_finds_what_it_looks_for_where_it_is(job: WholeJob, watched: Finder) -> None:
+    found = watched.below(job.paths.root / "sources")
+    assert {find.label.split()[0] for find in found} == set(DIRECT)
 
 
 @pytest.mark.usefixtures("recovered")
 def test_no_direct_identifier_is_anywhere_but_in_the_sources_and_the_vault(
-    job: WholeJob, watched: list[Canary]
+    job: WholeJob, watched: Finder
 ) -> None:
-    home = job.environment.settings.home
     apart = (job.paths.root / "sources", job.paths.keys, job.paths.vault)
-    found = leaks(home, watched, apart)
-    assert sorted((canary.column, str(file.relative_to(home))) for canary, file in found) == []
+    assert watched.below(job.environment.settings.home, apart) == []
 
 
 @pytest.mark.usefixtures("recovered")

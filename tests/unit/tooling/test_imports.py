@@ -13,7 +13,7 @@ REPO = Path(__file__).parents[3]
 PACKAGES = ("orchestration", "ml", "expectations", "siyu")
 # It knows the truth about its customers, which no product code may.
 SIMULATOR = "siyu.simulator"
-STAGES = ("siyu.ingestion", "siyu.identity", "siyu.serving", SIMULATOR)
+STAGES = ("siyu.ingestion", "siyu.identity", "siyu.serving", "siyu.privacy", SIMULATOR)
 # The command and what it prints bring the parts together, so they may import any of them.
 COMPOSERS = ("siyu.cli", "siyu.summary")
 
@@ -97,6 +97,7 @@ def test_a_module_imports_only_what_lies_below_it(module):
         ("ml.training", "def f():\n    from siyu import simulator"),
         ("expectations.runner", "import siyu.simulator.truth"),
         ("siyu.identity.resolution", "from siyu.simulator import simulate"),
+        ("siyu.privacy.erasure", "from siyu.ingestion.raw import RawStore"),
     ],
 )
 def test_an_import_upwards_or_sideways_is_found(module, source):
