@@ -25,7 +25,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from siyu.config import Settings
@@ -85,7 +84,6 @@ from siyu.lake import (
     Ledger,
     Manifest,
     ManifestFile,
-    active_files,
     append,
     commit,
     identifier,
@@ -95,6 +93,7 @@ from siyu.paths import Paths
 from siyu.quality import key_text
 from siyu.redaction import explained
 from siyu.retailer import Retailer
+from siyu.tombstones import Tombstones
 from siyu.vault import Tokenised, Vault
 
 # A quarter of a row group of the lake: larger batches cost the system more than they save.
@@ -658,10 +657,9 @@ class _Landing:
         self._tokens = {
             column.name: {} for column in job.entity.direct_columns if column.name in mapped
         }
-        customers = "".join(f", {identifier(c)} VARCHAR" for c in job.entity.customer_columns)
         connection.execute(
             "CREATE TABLE landing.rejected (_file VARCHAR, _row BIGINT, "
-            f"_rules {_BROKEN_RULES}, _payload VARCHAR, _key VARCHAR{customers})"
+            f"_rules {_BROKEN_RULES}, _payload VARCHAR, _key VARCHAR, _erased BOOLEAN)"
         )
         self._create_rows()
         connection.register("siyu_incoming", self._files())
@@ -677,7 +675,7 @@ class _Landing:
             with pa.OSFile(str(self._staged), "wb") as file, pa.ipc.new_file(file, schema) as out:
                 for mixed in _batches(found):
                     rows += mixed.num_rows
-                    batch = self._tokenised(mixed)
+                    batch = self._judged_by_tombstones(self._tokenised(mixed))
                     bad = batch.column("_bad")
                     if bad.true_count:
                         self._reject(aside, batch.filter(bad))
@@ -699,7 +697,7 @@ class _Landing:
             types = {column.name: column.sql_type for column in self._job.entity.lake_columns}
             asked[self._first] = types[self._first]
         if self._tombstones:
-            asked |= dict.fromkeys(self._job.entity.customer_columns, "VARCHAR")
+            asked["_erased"] = "BOOLEAN"
         if self._columns.new:
             asked |= {"_file": "VARCHAR", "_row": "BIGINT"}
         columns = ", ".join(f"{identifier(name)} {kind}" for name, kind in asked.items())
@@ -759,9 +757,17 @@ class _Landing:
             batch = batch.set_column(place, f"{name}_token", taken)
         return batch
 
+    def _judged_by_tombstones(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows, told apart by whether they are of somebody who was erased; nobody names one."""
+        if not self._tombstones:
+            return batch
+        erased = self._tombstones.erased(self._job.entity, batch)
+        batch = self._tombstones.without_mentions(self._job.entity, batch)
+        return batch.append_column("_erased", erased)
+
     def _reject(self, connection: duckdb.DuckDBPyConnection, rows: pa.RecordBatch) -> None:
-        customers, entity = self._job.entity.customer_columns, self._job.entity.entity
-        wanted = ["_file", "_row", "_rules", "_payload", *customers]
+        entity = self._job.entity.entity
+        wanted = ["_file", "_row", "_rules", "_payload", "_erased"]
         kept = ", ".join(identifier(name) for name in wanted if name in rows.schema.names)
         connection.register("siyu_incoming", pa.table(rows))
         connection.execute(
@@ -824,24 +830,20 @@ class _Landing:
 
     def _suppress(self) -> int:
         """Leave out the rows of people who were erased, rejected ones too; says how many."""
-        columns, files = self._job.entity.customer_columns, self._tombstones
-        if not columns or not files:
+        if not self._tombstones:
             return 0
-        erased = "SELECT identifier FROM read_parquet($files)"
-        theirs = " OR ".join(f"{identifier(column)} IN ({erased})" for column in columns)
         return sum(
-            self._scalar(sql, {"files": files})
+            self._scalar(sql)
             for sql in (
-                f"INSERT INTO landing.excluded SELECT _id, 'suppressed' FROM landing.rows WHERE {theirs}",
-                f"DELETE FROM landing.rejected WHERE {theirs}",
+                "INSERT INTO landing.excluded SELECT _id, 'suppressed' FROM landing.rows WHERE _erased",
+                "DELETE FROM landing.rejected WHERE _erased",
             )
         )
 
     @cached_property
-    def _tombstones(self) -> list[str]:
-        """Files that list the identifiers of people who were erased."""
-        folder = str(self._job.paths.tombstones)
-        return active_files(DeltaTable(folder)) if DeltaTable.is_deltatable(folder) else []
+    def _tombstones(self) -> Tombstones:
+        """Who was erased."""
+        return Tombstones.of(self._job.paths)
 
     def _drop_duplicates(self) -> None:
         """Exclude rows that repeat one of this batch, or one that landed before, in all they say.
@@ -1085,8 +1087,8 @@ class _Landing:
             said["after"] = self._plan.due.after
         return hashlib.sha256(dumps(said).encode()).hexdigest()[:32]
 
-    def _scalar(self, sql: str, parameters: Mapping[str, Any] | None = None) -> int:
-        row = self._connection.execute(sql, parameters or {}).fetchone()
+    def _scalar(self, sql: str) -> int:
+        row = self._connection.execute(sql).fetchone()
         return 0 if row is None else int(row[0])
 
 

@@ -6,9 +6,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
 from filelock import FileLock
 from made_up_shop import MEMBERS, MEMBERS_CSV, Shop
 
@@ -17,6 +15,7 @@ from siyu.ingestion import open_quarantine
 from siyu.ingestion.drift import open_aside
 from siyu.lake import Lake
 from siyu.paths import Paths
+from siyu.tombstones import IDENTIFIER, Tombstones, bury
 from siyu.vault import Vault
 from siyu.warehouse import WarehouseBusy
 
@@ -45,7 +44,7 @@ def full(shop: Shop) -> Shop:
     )
     shop.land("members")
     Lake(shop.paths).note_complete("crm", date(2026, 6, 2))
-    write_deltalake(str(shop.paths.tombstones), pa.table({"identifier": ["crm:9"]}))
+    bury(shop.paths, "request", {IDENTIFIER: ["crm:9"]}, NOW)
     return shop
 
 
@@ -71,9 +70,8 @@ def test_what_is_restored_is_what_was_backed_up(full: Shop, tmp_path: Path) -> N
     assert held == open_quarantine(full.settings, batch.batch_id) != []
     assert open_aside(home, more.batch_id) == open_aside(full.paths, more.batch_id) != []
     assert (home.complete / "crm").read_text() == "2026-06-02"
-    assert DeltaTable(str(home.tombstones)).to_pyarrow_table()["identifier"].to_pylist() == [
-        "crm:9"
-    ]
+    assert Tombstones.of(home).covers(IDENTIFIER, "crm:9")
+    assert not Tombstones.of(home).covers(IDENTIFIER, "crm:1")
     (phone,) = Vault.of(full.paths).tokenise("phone", [PHONE], "CN")
     assert Vault.of(home).reveal(phone.token) == f"+86{PHONE}"
     assert home.keys.stat().st_mode & 0o077 == 0

@@ -4,12 +4,11 @@ import logging
 from datetime import timedelta
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
 from made_up_shop import MEMBERS, NOW, Shop, crm_csv, outcomes
 
 from siyu.ingestion import LandingError, land_entity, landing, open_quarantine
+from siyu.tombstones import IDENTIFIER, bury
 
 PHONE, EMAIL, NAME, ADDRESS = "13926471580", "zhang.wei@shop.cn", "张伟明", "杭州市文三路 90 号"
 CANARIES = (PHONE, EMAIL, NAME, "文三路", "1987-03-09")
@@ -94,9 +93,7 @@ def test_typed_text_is_masked(shop: Shop) -> None:
 
 
 def test_erased_people_are_suppressed_and_leave_nothing(members_shop: Shop) -> None:
-    write_deltalake(
-        str(members_shop.paths.tombstones), pa.table({"identifier": ["crm:1", "crm:9"]})
-    )
+    bury(members_shop.paths, "request", {IDENTIFIER: ["crm:1", "crm:9"]}, NOW)
     bad = WHOLE.replace("1987-03-09", "none").replace("1,", "9,", 1)
     members_shop.write("crm/a.csv", crm_csv(WHOLE, bad, "2,13812340000,,,,,2026-06-01"))
     manifest = members_shop.landed("members")
@@ -108,7 +105,7 @@ def test_erased_people_are_suppressed_and_leave_nothing(members_shop: Shop) -> N
 
 def test_erasure_reaches_people_known_by_token_only(members_shop: Shop) -> None:
     token = members_shop.vault.tokenise("phone", [PHONE], "CN")[0].token
-    write_deltalake(str(members_shop.paths.tombstones), pa.table({"identifier": [token]}))
+    bury(members_shop.paths, "request", {IDENTIFIER: [token]}, NOW)
     members_shop.write("crm/a.csv", crm_csv(WHOLE))
     assert outcomes(members_shop.landed("members")) == {"rows_in": 1, "suppressed": 1}
 
