@@ -29,7 +29,7 @@ from benchmarks._report import measured
 from siyu.config import Settings
 from siyu.contracts import Column, Contract, LakeColumn, contracts
 from siyu.identity import resolve
-from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA
+from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA
 from siyu.ingestion.mapping import load_mapping
 from siyu.paths import Paths
 from siyu.retailer import Input, Retailer, load_retailer
@@ -105,6 +105,7 @@ class Script:
         with self._timed(LAND):
             self._land()
         self._replace("identity_event", EVENT_SCHEMA.empty_table())
+        self._replace("identity_refused_edge", REFUSED_SCHEMA.empty_table())
         self._replace("customer_identifier", MAP_SCHEMA.empty_table())
         for layer in ("staging", "unified", "marts", "features", "ops"):
             with self._timed(layer):
@@ -204,6 +205,7 @@ class Script:
             run_id="reference",
         )
         self._replace("identity_event", decided.events)
+        self._replace("identity_refused_edge", decided.refused_edges)
         self._replace("customer_identifier", decided.customer_identifier)
 
     def _replace(self, name: str, rows: Any) -> None:

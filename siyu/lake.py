@@ -63,9 +63,24 @@ _IDENTITY = {
         "customer_id": "VARCHAR",
         "other_customer_id": "VARCHAR",
         "identifier": "VARCHAR",
+        "other_identifier": "VARCHAR",
         "rule_id": "VARCHAR",
         "occurred_at": "TIMESTAMP",
         "run_id": "VARCHAR",
+    },
+    "identity_refused_edge": {
+        "identifier_a": "VARCHAR",
+        "identifier_b": "VARCHAR",
+        "rule_id": "VARCHAR",
+        "priority": "BIGINT",
+        "evidence_count": "BIGINT",
+        "first_seen_at": "TIMESTAMP",
+        "last_seen_at": "TIMESTAMP",
+        "known_at": "TIMESTAMP",
+        "reason": "VARCHAR",
+        "capped_namespace": "VARCHAR",
+        "customer_id_a": "VARCHAR",
+        "customer_id_b": "VARCHAR",
     },
 }
 
@@ -338,8 +353,8 @@ class Lake:
     ) -> None:
         """Make schema ``lake`` of a writable connection show the lake as it is now.
 
-        One view per contract (typed and empty where nothing landed), views of the identity map and
-        its events, and the tables ``lake.batch`` and ``lake.quarantine_summary``.
+        One view per contract (typed and empty where nothing landed), views of the identity map,
+        its events and the edges it refused, and the tables ``lake.batch`` and ``lake.quarantine_summary``.
 
         Args:
             connection: Opened for writing.

@@ -105,7 +105,7 @@ class Namespace(_Data):
     """
 
     type: Literal["member_id", "unionid", "openid", "external_userid", "buyer_id", "card"]
-    cap: int | None = None
+    cap: int | None = Field(default=None, ge=1)
 
 
 class _Connection(_Data):

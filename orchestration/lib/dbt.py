@@ -30,7 +30,7 @@ from siyu.ops import Block, GateResult, Outcome, Standing
 from siyu.transform import NodeResult, dbt_vars, register_lake, run_dbt
 
 DBT_GATE = "dbt"
-_IDENTITY_SOURCES = ("customer_identifier", "identity_event")
+_IDENTITY_SOURCES = ("customer_identifier", "identity_event", "identity_refused_edge")
 
 
 class Translator(DagsterDbtTranslator):

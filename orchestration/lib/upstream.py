@@ -16,7 +16,11 @@ from orchestration.lib.dbt import layer_tables, read_manifest
 from orchestration.lib.lake import lake_tables
 from siyu.transform import ensure_manifest
 
-IDENTITY_TABLES = ("identity.customer_identifier", "identity.identity_event")
+IDENTITY_TABLES = (
+    "identity.customer_identifier",
+    "identity.identity_event",
+    "identity.identity_refused_edge",
+)
 
 _ABOVE: dict[str, tuple[str, ...]] = {
     "staging": ("lake",),

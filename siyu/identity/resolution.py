@@ -1,17 +1,19 @@
-"""From identifiers and edges to a map of stable customer ids, and what changed.
+"""From identifiers, edges and manual rules to a map of stable customer ids, and what changed.
 
 A cluster inherits the customer id that most of its identifiers had (ties: the one with a member id,
 then the oldest, then the smaller id); when an id's identifiers part, the part with the member id
-keeps it. Everything else gets a new id, made from the cluster's oldest identifier, so that a
-rebuild from nothing gives the same ids to the same clusters.
+keeps it, unless it can go back to the id that it had before a merge. Everything else gets a new id,
+made from the cluster's oldest identifier, so that a rebuild from nothing gives the same ids to the
+same clusters.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import count
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,7 +21,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from siyu.identity.clustering import Caps, Ints, cluster
+from siyu.identity.clustering import (
+    SET_APART,
+    TOTAL_CAP_REACHED,
+    Caps,
+    Clusters,
+    Edges,
+    Ints,
+    ManualRules,
+    cluster,
+)
+from siyu.identity_rules import Action, IdentityRule
 
 TOTAL_CAP = 30
 DEFAULT_CAPS: Mapping[str, int] = {"phone": 3}
@@ -29,6 +41,8 @@ MAP_SCHEMA = pa.schema(
         ("identifier", pa.string()),
         ("namespace", pa.string()),
         ("customer_id", pa.string()),
+        # The id to go back to when a merge is undone: what it had before it was merged away.
+        ("own_customer_id", pa.string()),
         ("is_junk", pa.bool_()),
         ("known_at", pa.timestamp("us")),
         ("updated_run_id", pa.string()),
@@ -41,24 +55,46 @@ EVENT_SCHEMA = pa.schema(
         ("customer_id", pa.string()),
         ("other_customer_id", pa.string()),
         ("identifier", pa.string()),
+        ("other_identifier", pa.string()),
         ("rule_id", pa.string()),
         ("occurred_at", pa.timestamp("us")),
         ("run_id", pa.string()),
     ]
 )
+REFUSED_SCHEMA = pa.schema(
+    [
+        ("identifier_a", pa.string()),
+        ("identifier_b", pa.string()),
+        ("rule_id", pa.string()),
+        ("priority", pa.int64()),
+        ("evidence_count", pa.int64()),
+        ("first_seen_at", pa.timestamp("us")),
+        ("last_seen_at", pa.timestamp("us")),
+        ("known_at", pa.timestamp("us")),
+        ("reason", pa.string()),
+        ("capped_namespace", pa.string()),
+        ("customer_id_a", pa.string()),
+        ("customer_id_b", pa.string()),
+    ]
+)
+_LATEST = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
 class Resolution:
     """What a resolution decided.
 
+    The ends of an edge are of one customer where it was accepted, and of two where it was refused.
+
     Attributes:
         customer_identifier: The whole map, ``MAP_SCHEMA``, by identifier. Junk identifiers are in
             it without a customer.
         events: What changed against the previous map, ``EVENT_SCHEMA``.
-        refused_edges: Rows of the edge table that a cap refused.
+        refused_edges: Every edge that a cap or a manual rule refuses, ``REFUSED_SCHEMA``.
         customers: Number of customers.
         largest: Identifiers in the largest cluster.
+        rules: The manual rules that were applied. Others name an identifier that no source has, or
+            one that stands for nobody.
     """
 
     customer_identifier: pa.Table
@@ -66,6 +102,7 @@ class Resolution:
     refused_edges: pa.Table
     customers: int
     largest: int
+    rules: Sequence[IdentityRule] = ()
 
 
 def resolve(
@@ -76,58 +113,61 @@ def resolve(
     member_namespaces: Collection[str],
     junk: Collection[str],
     run_id: str,
+    rules: Sequence[IdentityRule] = (),
+    rules_before: Collection[str] = (),
 ) -> Resolution:
     """Decide who is who.
 
     Args:
         identifiers: ``staging.stg_identifier``: identifier, namespace, first_seen_at, known_at.
-        edges: ``staging.stg_identity_edge``: identifier_a, identifier_b, rule_id, priority,
-            evidence_count, first_seen_at.
+        edges: ``staging.stg_identity_edge``.
         previous: The map that the last resolution decided, ``MAP_SCHEMA``; may be empty.
         caps: How many identifiers of a namespace one customer may hold; None for no cap.
         member_namespaces: Namespaces of member ids; their holder keeps an id on a split.
         junk: Identifiers that stand for nobody, such as a till's test phone.
         run_id: The run that decides, for the record.
+        rules: What people decided. They outrank edges and caps.
+        rules_before: Ids of the events of rules that earlier resolutions applied.
 
     Returns:
         The same decision for the same rows in any order.
     """
     nodes = _nodes(identifiers, junk, previous, member_namespaces)
-    links = _links(edges, nodes["identifier"])
+    a, b, position = _ends(edges, nodes["identifier"])
+    applied = _applied(rules, nodes["identifier"])
     namespaces = nodes["namespace"].unique().sort()
     limits = {**DEFAULT_CAPS, **caps}
     outcome = cluster(
         _ints(pc.index_in(nodes["namespace"], value_set=namespaces)),
-        links.a,
-        links.b,
-        np.arange(len(links.a), dtype=np.int64),
+        Edges(a, b, lambda some: _strongest_first(edges, position, some)),
         Caps(
             np.array([_cap(limits, name) for name in namespaces.to_pylist()], np.int64),
             TOTAL_CAP,
         ),
+        ManualRules(applied.pairs("link"), applied.pairs("unlink")),
     )
-    old_id = _flat(nodes["old_id"])
-    before = old_id.dictionary_encode()
-    undecided = ~_settled(outcome.label, _ints(before.indices))
-    table = nodes.append_column("label", pa.array(outcome.label)).filter(pa.array(undecided))
-    # Text in pandas is slow, and most customers are who they were: only the others go through it.
-    changing: pd.DataFrame = table.to_pandas()
-    changing["customer_id"] = _customer_ids(changing, set(before.dictionary.to_pylist()))
-    decided = pc.replace_with_mask(
-        old_id, pa.array(undecided), pa.array(changing["customer_id"], pa.string())
-    )
+    decided = _decide_ids(nodes, outcome.label, previous["customer_id"])
     return Resolution(
         customer_identifier=_map(nodes, decided, _nobody(identifiers, junk, previous), run_id),
-        events=_events(changing, run_id),
-        refused_edges=edges.take(pa.array(np.sort(links.position[outcome.refused]))),
-        customers=len(np.unique(outcome.label)),
+        events=pa.concat_tables(
+            [
+                _events(nodes, decided, run_id),
+                _rule_events(applied, decided.customer_id, rules_before, run_id),
+            ]
+        ),
+        refused_edges=_refused(edges, position, outcome, (a, b), decided.customer_id, namespaces),
+        customers=int(outcome.label.max(initial=-1)) + 1,
         largest=int(np.bincount(outcome.label).max(initial=0)),
+        rules=applied.rules,
     )
 
 
 def _cap(limits: Mapping[str, int | None], namespace: str) -> int:
     limit = limits.get(namespace)
     return -1 if limit is None else limit
+
+
+# --- nodes, edges, rules -----------------------------------------------------------------------
 
 
 def _nodes(
@@ -140,46 +180,152 @@ def _nodes(
     seen = identifiers.select(["identifier", "namespace", "first_seen_at", "known_at"])
     kept = seen.filter(pc.invert(_among(seen["identifier"], junk))).sort_by("identifier")
     kept = kept.combine_chunks()
-    before = previous.select(["customer_id", "updated_run_id"])
+    before = previous.select(["customer_id", "own_customer_id", "updated_run_id"])
     before = before.take(pc.index_in(kept["identifier"], value_set=previous["identifier"]))
     return pa.table(
         {
             **{name: _flat(kept[name]) for name in seen.column_names},
             "old_id": _flat(before["customer_id"]),
+            "own_id": _flat(before["own_customer_id"]),
             "old_run_id": _flat(before["updated_run_id"]),
             "is_member": _flat(_among(kept["namespace"], members)),
         }
     )
 
 
-class _Links(NamedTuple):
-    """Edges between nodes, strongest first: both ends as node numbers, and the row of the edge."""
-
-    a: Ints
-    b: Ints
-    position: Ints
-
-
-def _links(edges: pa.Table, nodes: pa.ChunkedArray) -> _Links:
-    """Edges between nodes as node numbers, strongest first.
-
-    Order: priority, then evidence, then age, then the names themselves, which nodes are numbered by.
-    """
-    a, b = (
-        _ints(pc.index_in(edges[name], value_set=nodes))
-        for name in ("identifier_a", "identifier_b")
-    )
+def _ends(edges: pa.Table, nodes: pa.ChunkedArray) -> tuple[Ints, Ints, Ints]:
+    """Both ends of the edges between nodes, as node numbers, and the rows of these edges."""
+    # One look-up for both sides: each makes an index of all nodes.
+    sides = [edges["identifier_a"], edges["identifier_b"]]
+    both = pa.chunked_array([chunk for side in sides for chunk in side.chunks], pa.string())
+    a, b = np.split(_ints(pc.index_in(both, value_set=nodes)), 2)
     position = np.flatnonzero((a >= 0) & (b >= 0))
-    rule = _flat(edges["rule_id"]).dictionary_encode()
-    rank = np.argsort(np.argsort(rule.dictionary.to_numpy(zero_copy_only=False)))
-    first_seen = pc.fill_null(edges["first_seen_at"].cast(pa.int64()), np.iinfo(np.int64).max)
-    # The last key of lexsort counts first.
-    strength = (
-        rank[_ints(rule.indices)], b, a, _ints(first_seen),
-        -_ints(edges["evidence_count"]), -_ints(edges["priority"]),
-    )  # fmt: skip
-    order = position[np.lexsort([key[position] for key in strength])]
-    return _Links(a[order], b[order], order)
+    return a[position], b[position], position
+
+
+def _strongest_first(edges: pa.Table, position: Ints, some: Ints) -> Ints:
+    """Some edges by priority, then evidence, then age, then the names themselves."""
+    order = pc.sort_indices(
+        edges.take(pa.array(position[some])),
+        sort_keys=[
+            ("priority", "descending"),
+            ("evidence_count", "descending"),
+            ("first_seen_at", "ascending"),
+            ("identifier_a", "ascending"),
+            ("identifier_b", "ascending"),
+            ("rule_id", "ascending"),
+        ],
+    )
+    chosen: Ints = some[np.asarray(order)]
+    return chosen
+
+
+class _Applied(NamedTuple):
+    """Rules whose identifiers stand for somebody, and the nodes that these are."""
+
+    rules: Sequence[IdentityRule]
+    nodes: Ints
+
+    def pairs(self, action: Action) -> Ints:
+        """The pairs of nodes that rules of a kind speak of. Shape (rules, 2)."""
+        return self.nodes[[rule.action == action for rule in self.rules]]
+
+
+def _applied(rules: Sequence[IdentityRule], nodes: pa.ChunkedArray) -> _Applied:
+    if not rules:
+        return _Applied((), np.empty((0, 2), np.int64))
+    named = pa.array([name for rule in rules for name in rule.pair], pa.string())
+    found = _ints(pc.index_in(named, value_set=nodes)).reshape(-1, 2)
+    known = np.flatnonzero((found >= 0).all(axis=1))
+    return _Applied([rules[number] for number in known.tolist()], found[known])
+
+
+def _refused(
+    edges: pa.Table,
+    position: Ints,
+    outcome: Clusters,
+    ends: tuple[Ints, Ints],
+    customer_id: pa.Array,
+    namespaces: pa.Array,
+) -> pa.Table:
+    """The edges that were refused, why, and the customers on both sides."""
+    rows = edges.take(pa.array(position[outcome.refused]))
+    by_cap = pa.array(outcome.reason, mask=outcome.reason < 0)
+    names = {SET_APART: "manual_unlink", TOTAL_CAP_REACHED: "total_cap"}
+    said = {name: rows[name] for name in REFUSED_SCHEMA.names if name in rows.column_names}
+    said |= {
+        "reason": pa.array(
+            [names.get(code, "namespace_cap") for code in outcome.reason.tolist()], pa.string()
+        ),
+        "capped_namespace": namespaces.take(by_cap),
+    }
+    for side, nodes in zip("ab", ends, strict=True):
+        said[f"customer_id_{side}"] = customer_id.take(pa.array(nodes[outcome.refused]))
+    table = pa.table({name: said[name] for name in REFUSED_SCHEMA.names}).cast(REFUSED_SCHEMA)
+    keys = ("identifier_a", "identifier_b", "rule_id")
+    return table.sort_by([(key, "ascending") for key in keys]).combine_chunks()
+
+
+# --- customer ids ------------------------------------------------------------------------------
+
+
+class _Decided(NamedTuple):
+    """The customer of every node.
+
+    Attributes:
+        customer_id: The id of each.
+        own_id: The id that each goes back to when the merges since are undone.
+        changing: One row for each node of a customer to whom anything may have happened: ``node``,
+            ``label``, ``old`` and ``own`` (numbers of ids, -1 for none), ``is_member``,
+            ``first_seen``. By node.
+        ids: Ids by number.
+        given: Id by label, of the labels among ``changing``.
+    """
+
+    customer_id: pa.Array
+    own_id: pa.Array
+    changing: pd.DataFrame
+    ids: pa.Array
+    given: Mapping[int, str]
+
+
+def _decide_ids(nodes: pa.Table, label: Ints, living: pa.ChunkedArray) -> _Decided:
+    """Give every cluster its id.
+
+    Args:
+        nodes: What ``_nodes`` yields.
+        label: Cluster of each node.
+        living: Every id that the previous map gives; none of them is given to anyone else.
+    """
+    old_id, own_id = _flat(nodes["old_id"]), _flat(nodes["own_id"])
+    undecided = ~_settled(label, _ints(old_id.dictionary_encode().indices))
+    where = np.flatnonzero(undecided)
+    # Most customers are who they were: only the others are looked at.
+    some = nodes.take(pa.array(where))
+    # Sorted, so that numbers compare as ids do.
+    ids = _flat(pa.chunked_array([*some["old_id"].chunks, *some["own_id"].chunks]).unique())
+    ids = ids.drop_null().sort()
+    changing = pd.DataFrame(
+        {
+            "node": where,
+            "label": label[where],
+            "old": _ints(pc.index_in(some["old_id"], value_set=ids)),
+            "own": _ints(pc.index_in(some["own_id"], value_set=ids)),
+            "is_member": some["is_member"].to_numpy(),
+            "first_seen": _ints(some["first_seen_at"].cast(pa.int64()), _LATEST),
+        }
+    )
+    given = _given(changing, nodes["identifier"], ids, living)
+    labels, inverse = np.unique(label[where], return_inverse=True)
+    by_label = pa.array([given[one] for one in labels.tolist()], pa.string())
+    fresh_id = by_label.take(pa.array(inverse))
+    return _Decided(
+        customer_id=_replaced(old_id, undecided, fresh_id),
+        own_id=_replaced(own_id, undecided, _own_ids(some, fresh_id)),
+        changing=changing,
+        ids=ids,
+        given=given,
+    )
 
 
 def _settled(label: Ints, old: Ints) -> NDArray[np.bool_]:
@@ -209,56 +355,103 @@ def _settled(label: Ints, old: Ints) -> NDArray[np.bool_]:
     return settled
 
 
-def _among(values: pa.ChunkedArray, names: Collection[str]) -> pa.ChunkedArray:
-    return pc.is_in(values, value_set=pa.array(sorted(names), pa.string()))
+def _given(
+    changing: pd.DataFrame, identifiers: pa.ChunkedArray, ids: pa.Array, living: pa.ChunkedArray
+) -> dict[int, str]:
+    """Id by label: inherited, or had before a merge, or new."""
+    own = _own_claims(changing, ids, living)
+    inherited = _inherited(changing, own)
+    returned = _returned(own[~own["label"].isin(inherited.keys())])
+    numbers = inherited | returned
+    given = {label: ids[number].as_py() for label, number in numbers.items()}
+    fresh = changing[~changing["label"].isin(numbers.keys())]
+    oldest = fresh.sort_values(["first_seen", "node"]).drop_duplicates("label")
+    names = identifiers.take(pa.array(oldest["node"].to_numpy())).to_pylist()
+    taken = {given[label] for label in returned}
+    return given | dict(zip(oldest["label"].tolist(), _new_ids(names, taken, living), strict=True))
 
 
-def _flat(values: pa.ChunkedArray | pa.Array) -> pa.Array:
-    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+def _own_claims(changing: pd.DataFrame, ids: pa.Array, living: pa.ChunkedArray) -> pd.DataFrame:
+    """How many identifiers of each label had an id, before a merge, that nobody has any more."""
+    gone = np.zeros(len(ids), np.bool_)
+    if (changing["own"] != changing["old"]).any():
+        gone = ~np.asarray(pc.is_in(ids, value_set=living).to_numpy(zero_copy_only=False))
+    own = changing[changing["own"] >= 0]
+    return _claims(own[gone[own["own"]]], "own")
 
 
-def _ints(values: pa.ChunkedArray | pa.Array) -> Ints:
-    """Whole numbers as numpy has them, -1 for null."""
-    filled = pc.fill_null(values, -1)
-    return np.asarray(filled.to_numpy(), np.int64)
-
-
-def _customer_ids(nodes: pd.DataFrame, taken: Collection[str]) -> pd.Series[str]:
-    """The customer id of each node: inherited where possible, new and not taken otherwise."""
-    inherited = _inherited(nodes)
-    ids = nodes["label"].map(inherited)
-    fresh = nodes[ids.isna()].sort_values(["first_seen_at", "identifier"])
-    made: dict[int, str] = {}
-    for label, identifier in zip(fresh["label"], fresh["identifier"], strict=True):
-        if label not in made:
-            candidate = _new_id(identifier)
-            # After a split the oldest identifier's id may live on in another cluster.
-            if candidate not in taken:
-                made[label] = candidate
-    for label, identifier in zip(fresh["label"], fresh["identifier"], strict=True):
-        made.setdefault(label, _new_id(f"split:{identifier}"))
-    return ids.astype("str").where(ids.notna(), nodes["label"].map(made).astype("str"))
-
-
-def _inherited(nodes: pd.DataFrame) -> pd.Series[str]:
-    """Old id by label. Each old id goes to one label and each label gets at most one."""
-    known = nodes.dropna(subset=["old_id"])
-    claims = known.groupby(["old_id", "label"], as_index=False).agg(
-        overlap=("identifier", "size"), member=("is_member", "max"), oldest=("first_seen_at", "min")
+def _claims(nodes: pd.DataFrame, number: str) -> pd.DataFrame:
+    """By id and label: the identifiers that speak for the one to have the other."""
+    return nodes.groupby([number, "label"], as_index=False).agg(
+        overlap=("node", "size"),
+        member=("is_member", "max"),
+        oldest=("first_seen", "min"),
+        node=("node", "min"),
     )
+
+
+def _inherited(changing: pd.DataFrame, own: pd.DataFrame) -> dict[int, int]:
+    """Old id by label. Each old id goes to one label and each label gets at most one.
+
+    A label most of which came by a merge lets the others keep the id, as it has its own to go back to.
+    """
+    known = changing[changing["old"] >= 0]
+    claims = _claims(known, "old")
+    at_home = known[known["old"] == known["own"]].groupby(["old", "label"]).size()
+    here = at_home.reindex(pd.MultiIndex.from_frame(claims[["old", "label"]]), fill_value=0)
+    elsewhere = claims["label"].map(own.groupby("label")["overlap"].max()).fillna(0)
+    claims["returns"] = (elsewhere > 0) & (elsewhere.to_numpy() >= here.to_numpy())
     keeper = claims.sort_values(
-        ["old_id", "member", "overlap", "oldest", "label"],
-        ascending=[True, False, False, True, True],
-    ).drop_duplicates("old_id")
+        ["old", "returns", "member", "overlap", "oldest", "node"],
+        ascending=[True, True, False, False, True, True],
+    ).drop_duplicates("old")
     heir = keeper.sort_values(
-        ["label", "overlap", "member", "oldest", "old_id"],
+        ["label", "overlap", "member", "oldest", "old"],
         ascending=[True, False, False, True, True],
     ).drop_duplicates("label")
-    return heir.set_index("label")["old_id"]
+    return dict(zip(heir["label"].tolist(), heir["old"].tolist(), strict=True))
 
 
-def _new_id(seed: str) -> str:
+def _returned(own: pd.DataFrame) -> dict[int, int]:
+    """The id from before a merge, by label, for those who get none otherwise."""
+    strongest = own.sort_values(
+        ["overlap", "member", "oldest", "node", "own"], ascending=[False, False, True, True, True]
+    )
+    returned: dict[int, int] = {}
+    for number, label in zip(strongest["own"].tolist(), strongest["label"].tolist(), strict=True):
+        if label not in returned and number not in returned.values():
+            returned[label] = number
+    return returned
+
+
+def _new_ids(names: Sequence[str], taken: Collection[str], living: pa.ChunkedArray) -> list[str]:
+    """An id for each name that nobody has: after a split, one that is made from it may live on."""
+    made = [new_id(name) for name in names]
+    for number in count(1):
+        in_use = pc.is_in(pa.array(made, pa.string()), value_set=living).to_pylist()
+        again = [i for i, used in enumerate(in_use) if used or made[i] in taken]
+        if not again:
+            break
+        seed = "split" if number == 1 else f"split{number}"
+        for i in again:
+            made[i] = new_id(f"{seed}:{names[i]}")
+    return made
+
+
+def new_id(seed: str) -> str:
+    """The id of a customer who gets a new one, made from the oldest identifier's name."""
     return "c_" + hashlib.sha256(seed.encode()).hexdigest()[:16]
+
+
+def _own_ids(some: pa.Table, fresh_id: pa.Array) -> pa.Array:
+    """What each goes back to when merges are undone: a merge leaves it, anything else renews it."""
+    merged_away = pc.invert(pc.is_in(some["old_id"], value_set=fresh_id.unique()))
+    stays = pc.or_(pc.equal(some["old_id"], fresh_id), merged_away)
+    stays = pc.and_(pc.fill_null(stays, False), pc.is_valid(some["old_id"]))
+    return _flat(pc.if_else(stays, some["own_id"], fresh_id))
+
+
+# --- the map -----------------------------------------------------------------------------------
 
 
 def _nobody(identifiers: pa.Table, junk: Collection[str], previous: pa.Table) -> pa.Table:
@@ -272,20 +465,23 @@ def _nobody(identifiers: pa.Table, junk: Collection[str], previous: pa.Table) ->
     return nobody.append_column("old_run_id", run)
 
 
-def _map(nodes: pa.Table, customer_id: pa.ChunkedArray, nobody: pa.Table, run_id: str) -> pa.Table:
+def _map(nodes: pa.Table, decided: _Decided, nobody: pa.Table, run_id: str) -> pa.Table:
     """The whole map, junk included, by identifier; a row that says what it said keeps its run."""
-    same = pc.fill_null(pc.equal(customer_id, nodes["old_id"]), False)
-    known = _rows_of_map(
-        nodes, customer_id, pc.if_else(same, nodes["old_run_id"], run_id), is_junk=False
-    )
+    same = pc.fill_null(pc.equal(decided.customer_id, nodes["old_id"]), False)
+    run = pc.if_else(same, nodes["old_run_id"], run_id)
+    known = _rows_of_map(nodes, decided.customer_id, decided.own_id, run, is_junk=False)
     none = pa.nulls(len(nobody), pa.string())
-    unknown = _rows_of_map(nobody, none, pc.fill_null(nobody["old_run_id"], run_id), is_junk=True)
+    run = pc.fill_null(nobody["old_run_id"], run_id)
+    unknown = _rows_of_map(nobody, none, none, run, is_junk=True)
+    if len(unknown) == 0:
+        return known.combine_chunks()
     return pa.concat_tables([known, unknown]).sort_by("identifier").combine_chunks()
 
 
 def _rows_of_map(
     identifiers: pa.Table,
-    customer_id: pa.ChunkedArray | pa.Array,
+    customer_id: pa.Array,
+    own_id: pa.Array,
     updated_run_id: pa.ChunkedArray,
     *,
     is_junk: bool,
@@ -294,6 +490,7 @@ def _rows_of_map(
         "identifier": identifiers["identifier"],
         "namespace": identifiers["namespace"],
         "customer_id": customer_id,
+        "own_customer_id": own_id,
         "is_junk": pa.repeat(is_junk, len(identifiers)),
         "known_at": identifiers["known_at"],
         "updated_run_id": updated_run_id,
@@ -301,29 +498,105 @@ def _rows_of_map(
     return pa.table(said).cast(MAP_SCHEMA)
 
 
-def _events(nodes: pd.DataFrame, run_id: str) -> pa.Table:
+# --- events ------------------------------------------------------------------------------------
+
+
+def _events(nodes: pa.Table, decided: _Decided, run_id: str) -> pa.Table:
     """Creations, merges and splits against the previous map."""
-    known = nodes.dropna(subset=["old_id"])
-    before = set(known["old_id"])
-    moved = known[known["old_id"] != known["customer_id"]]
-    moved = moved.drop_duplicates(["old_id", "customer_id"])
-    lives_on = moved["old_id"].isin(set(nodes["customer_id"]))
-    split_off = set(moved["customer_id"]) - before
-    births = nodes[~nodes["customer_id"].isin(before | split_off)].drop_duplicates("customer_id")
-    events = pd.concat(
-        [
-            births.assign(event_type="create", other_customer_id=None),
-            moved.assign(
-                event_type=np.where(lives_on, "split", "merge"), other_customer_id=moved["old_id"]
-            ),
-        ],
-        ignore_index=True,
-    ).assign(rule_id="clustering", run_id=run_id)
-    said = zip(
-        events["event_type"], events["customer_id"], events["other_customer_id"], strict=True
+    changing = decided.changing
+    known = changing[changing["old"] >= 0]
+    firsts = changing.drop_duplicates("label")
+    births = firsts[~firsts["label"].isin(known["label"].unique())]
+    pairs = known.drop_duplicates(["old", "label"])
+    happened = pd.concat([births, pairs])
+    held = set(decided.given.values())
+    said: list[tuple[str, str, str | None]] = []
+    cause: list[int] = []
+    customers = [decided.given[label] for label in happened["label"].tolist()]
+    others = _named(decided.ids, happened["old"])
+    for customer, other, node in zip(customers, others, happened["node"].tolist(), strict=True):
+        if customer != other:
+            kind = "create" if other is None else "split" if other in held else "merge"
+            said.append((kind, customer, other))
+            cause.append(node)
+    seen = nodes.select(["identifier", "known_at"]).take(pa.array(cause, pa.int64()))
+    return _event_table(
+        event_id=[_event_id(*map(str, one), run_id) for one in said],
+        event_type=[one[0] for one in said],
+        customer_id=[one[1] for one in said],
+        other_customer_id=[one[2] for one in said],
+        identifier=seen["identifier"],
+        other_identifier=[None] * len(said),
+        rule_id=["clustering"] * len(said),
+        occurred_at=seen["known_at"],
+        run_id=[run_id] * len(said),
     )
-    events["event_id"] = [
-        hashlib.sha256(":".join(map(str, (*one, run_id))).encode()).hexdigest()[:32] for one in said
-    ]
-    events["occurred_at"] = events["known_at"]
-    return pa.Table.from_pandas(events[EVENT_SCHEMA.names], EVENT_SCHEMA, preserve_index=False)
+
+
+def _named(ids: pa.Array, numbers: pd.Series[int]) -> list[str | None]:
+    """Ids by their numbers; None for -1."""
+    array = numbers.to_numpy()
+    named: list[str | None] = ids.take(pa.array(array, mask=array < 0)).to_pylist()
+    return named
+
+
+def _rule_events(
+    applied: _Applied, customer_id: pa.Array, before: Collection[str], run_id: str
+) -> pa.Table:
+    """Manual rules that are applied for the first time. A decision has one event, ever."""
+    rows = []
+    for rule, (a, b) in zip(applied.rules, applied.nodes.tolist(), strict=True):
+        event_id = rule_event_id(rule)
+        if event_id not in before:
+            one, other = customer_id[a].as_py(), customer_id[b].as_py()
+            rows.append((event_id, rule, one, other))
+    return _event_table(
+        event_id=[row[0] for row in rows],
+        event_type=[f"manual_{row[1].action}" for row in rows],
+        customer_id=[row[2] for row in rows],
+        other_customer_id=[row[3] for row in rows],
+        identifier=[row[1].identifier_a for row in rows],
+        other_identifier=[row[1].identifier_b for row in rows],
+        rule_id=["manual"] * len(rows),
+        occurred_at=[row[1].decided_at for row in rows],
+        run_id=[run_id] * len(rows),
+    )
+
+
+def rule_event_id(rule: IdentityRule) -> str:
+    """The id of the event of a manual rule: the same as long as the decision is."""
+    return _event_id(rule.action, *rule.pair, rule.decided_at.isoformat())
+
+
+def _event_id(*said: str) -> str:
+    return hashlib.sha256(":".join(said).encode()).hexdigest()[:32]
+
+
+def _event_table(**columns: Sequence[Any] | pa.ChunkedArray) -> pa.Table:
+    arrays = {
+        name: values if isinstance(values, pa.ChunkedArray) else pa.array(values, kind)
+        for (name, values), kind in zip(columns.items(), EVENT_SCHEMA.types, strict=True)
+    }
+    return pa.table(arrays).cast(EVENT_SCHEMA)
+
+
+# --- columns -----------------------------------------------------------------------------------
+
+
+def _among(values: pa.ChunkedArray, names: Collection[str]) -> pa.ChunkedArray:
+    return pc.is_in(values, value_set=pa.array(sorted(names), pa.string()))
+
+
+def _replaced(values: pa.Array, where: NDArray[np.bool_], fresh: pa.Array) -> pa.Array:
+    """Values with those at some places replaced, in order."""
+    return _flat(pc.replace_with_mask(values, pa.array(where), fresh))
+
+
+def _flat(values: pa.ChunkedArray | pa.Array) -> pa.Array:
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+
+
+def _ints(values: pa.ChunkedArray | pa.Array, null: int = -1) -> Ints:
+    """Whole numbers as numpy has them."""
+    filled = pc.fill_null(values, null)
+    return np.asarray(filled.to_numpy(), np.int64)

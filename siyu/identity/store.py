@@ -1,8 +1,8 @@
-"""The identity map and its events, as two Delta tables.
+"""The identity map, its events and the edges that were refused, as Delta tables.
 
-The map is the state that the next resolution starts from; the events are append-only. Events are
-written first and carry a version past the map's, so that a run killed between the two leaves events
-that the next run recognises as unfinished and replaces.
+The map is the state that the next resolution starts from; the events are append-only. What belongs
+to a decision is written before its map, and events carry a version past the map's, so that a run
+killed in between leaves events that the next run recognises as unfinished and replaces.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 
-from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, Resolution
+from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA, Resolution
 from siyu.lake import changed_in
 from siyu.paths import Paths
 
@@ -25,12 +26,19 @@ class IdentityStore:
     def __init__(self, paths: Paths) -> None:
         self._map: Path = paths.identity / "customer_identifier"
         self._events: Path = paths.identity / "identity_event"
+        self._refused: Path = paths.identity / "identity_refused_edge"
 
     def previous(self) -> pa.Table:
         """The map as last decided; empty before the first decision."""
-        if not DeltaTable.is_deltatable(str(self._map)):
-            return MAP_SCHEMA.empty_table()
-        return _plain(DeltaTable(self._map), MAP_SCHEMA)
+        held = _plain(self._map, MAP_SCHEMA)
+        # A map from before merges could be undone.
+        place = MAP_SCHEMA.get_field_index("own_customer_id")
+        own = pc.coalesce(held["own_customer_id"], held["customer_id"])
+        return held.set_column(place, MAP_SCHEMA.field(place), own)
+
+    def refused(self) -> pa.Table:
+        """The edges that the last decision refused."""
+        return _plain(self._refused, REFUSED_SCHEMA)
 
     def version(self) -> int:
         """Version of the map as last decided, upkeep apart; -1 before the first decision."""
@@ -38,18 +46,36 @@ class IdentityStore:
             return -1
         return changed_in(DeltaTable(self._map))
 
+    def rules_applied(self) -> frozenset[str]:
+        """Ids of the events of manual rules that were applied in a finished decision."""
+        events = _plain(self._events, _STORED_EVENTS)
+        manual = pc.is_in(events["event_type"], pa.array(["manual_link", "manual_unlink"]))
+        finished = pc.less_equal(events["map_version"], self.version())
+        return frozenset(events.filter(pc.and_(manual, finished))["event_id"].to_pylist())
+
     def write(self, resolution: Resolution) -> bool:
         """Keep a decision; False when it changes nothing."""
-        if self.version() >= 0 and self.previous().equals(resolution.customer_identifier):
+        if self.version() >= 0 and self._holds(resolution):
             return False
         following = self.version() + 1
         self._drop_unfinished(following)
         stamped = resolution.events.append_column(
             "map_version", pa.array([following] * len(resolution.events), pa.int64())
         )
-        write_deltalake(self._events, stamped, mode="append")
-        write_deltalake(self._map, resolution.customer_identifier, mode="overwrite")
+        write_deltalake(self._events, stamped, mode="append", schema_mode="merge")
+        for folder, rows in (
+            (self._refused, resolution.refused_edges),
+            (self._map, resolution.customer_identifier),
+        ):
+            write_deltalake(folder, rows, mode="overwrite", schema_mode="overwrite")
         return True
+
+    def _holds(self, resolution: Resolution) -> bool:
+        return (
+            len(resolution.events) == 0
+            and self.previous().equals(resolution.customer_identifier)
+            and self.refused().equals(resolution.refused_edges)
+        )
 
     def _drop_unfinished(self, following: int) -> None:
         """Remove events of a decision whose map was never written."""
@@ -59,5 +85,17 @@ class IdentityStore:
             write_deltalake(self._events, _STORED_EVENTS.empty_table())
 
 
-def _plain(table: DeltaTable, schema: pa.Schema) -> pa.Table:
-    return pa.table(table.to_pyarrow_table()).select(schema.names).cast(schema)
+def _plain(folder: Path, schema: pa.Schema) -> pa.Table:
+    """A table as it is now; empty where there is none, null in columns that it did not have yet."""
+    if not DeltaTable.is_deltatable(str(folder)):
+        return schema.empty_table()
+    held = pa.table(DeltaTable(folder).to_pyarrow_table())
+    return pa.table(
+        {
+            field.name: held[field.name].cast(field.type)
+            if field.name in held.column_names
+            else pa.nulls(len(held), field.type)
+            for field in schema
+        },
+        schema,
+    )

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from siyu.config import Settings
 from siyu.contracts import Contract, contract, contracts
+from siyu.identity_rules import read_rules
 from siyu.ingestion.connectors import CONNECTORS, Found
 from siyu.ingestion.errors import InputError
 from siyu.ingestion.headers import Known, folded
@@ -37,7 +38,7 @@ from siyu.ingestion.readers import (
     create_malformed,
 )
 from siyu.redaction import explained
-from siyu.retailer import Retailer, read_retailer
+from siyu.retailer import Retailer, RetailerError, read_retailer
 
 _SAMPLED_FILES = 3
 _SAMPLED_RECORDS = 10_000
@@ -119,17 +120,27 @@ class EntityCheck(_Data):
 
 
 class RetailerCheck(_Data):
-    """What is missing or mistyped in a retailer's folder."""
+    """What is missing or mistyped in a retailer's folder.
+
+    Attributes:
+        retailer: Its name.
+        inputs: Every input.
+        entities: Every mapping, by input.
+        identity_rules: How many manual identity rules there are.
+        rules_error: Why they cannot be read, or empty.
+    """
 
     retailer: str
     inputs: tuple[InputCheck, ...]
     entities: tuple[EntityCheck, ...]
+    identity_rules: int = 0
+    rules_error: str = ""
 
     @property
     def ok(self) -> bool:
-        """Whether every input can be read, and there are mappings, all of which can land."""
+        """Whether every input and rule can be read, and there are mappings, all of which can land."""
         sound = not any(i.error for i in self.inputs) and all(e.ok for e in self.entities)
-        return sound and bool(self.entities)
+        return sound and bool(self.entities) and not self.rules_error
 
     @property
     def lacking(self) -> tuple[str, ...]:
@@ -142,6 +153,10 @@ class RetailerCheck(_Data):
         lines = [*self._input_lines(), *self._entity_lines()]
         if self.lacking:
             lines.append(f"entities not supplied: {', '.join(self.lacking)}")
+        if self.identity_rules:
+            lines.append(f"manual identity rules: {self.identity_rules}")
+        if self.rules_error:
+            lines.append(f"manual identity rules\n  ERROR {self.rules_error}")
         if not self.entities:
             lines.append("  ERROR no mapping: write one <entity>.sql for each entity you have")
         return "\n".join([*lines, self._verdict()])
@@ -220,11 +235,22 @@ def check_retailer(folder: Path, settings: Settings) -> RetailerCheck:
     for entity, mapping in mappings.items():
         job = Job(settings, retailer, contract(entity), mapping, found, "check", now)
         entities += [_check_entity(job, source) for source in mapping.inputs]
+    rules, rules_error = _check_rules(retailer)
     return RetailerCheck(
         retailer=retailer.name,
         inputs=tuple(inputs),
         entities=tuple(sorted(entities, key=lambda e: (e.entity, e.source))),
+        identity_rules=rules,
+        rules_error=rules_error,
     )
+
+
+def _check_rules(retailer: Retailer) -> tuple[int, str]:
+    """How many manual identity rules there are, and why they cannot be read."""
+    try:
+        return len(read_rules(retailer)), ""
+    except RetailerError as error:
+        return 0, str(error)
 
 
 def _check_input(

@@ -1,9 +1,13 @@
 """Identity: from staged identifiers and edges to the map of customers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from orchestration.environment import OWNERS
 from orchestration.lib.dbt import read_manifest, require_above
@@ -12,13 +16,21 @@ from orchestration.lib.standing import basis, may_stand, standing_metadata
 from orchestration.lib.upstream import IDENTITY_TABLES as WRITES
 from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
+from siyu.audit import AuditLog
 from siyu.identity import IdentityStore, Resolution, resolve
+from siyu.identity.resolution import DEFAULT_CAPS, TOTAL_CAP, rule_event_id
+from siyu.identity_rules import IdentityRule, read_rules
 from siyu.ops import GateResult, Standing
 from siyu.transform import ensure_manifest
 from siyu.vault import junk_tokens
 
 READS = ("staging.stg_identifier", "staging.stg_identity_edge")
 GATE = "caps"
+RULES_GATE = "manual_rules"
+_GATES = {
+    GATE: "No customer holds more identifiers than the caps, but for what people linked",
+    RULES_GATE: "What people linked is one customer, what they set apart is two",
+}
 
 
 def _specs() -> list[dg.AssetSpec]:
@@ -29,8 +41,12 @@ def _specs() -> list[dg.AssetSpec]:
             "标识到客户的映射；无效标识不归属任何客户。"
         ),
         "identity_event": (
-            "Append-only history of customers created, merged and split.\n\n"
-            "客户创建、合并、拆分的历史记录（只追加）。"
+            "Append-only history of customers created, merged and split, and of manual rules.\n\n"
+            "客户创建、合并、拆分及人工规则的历史记录（只追加）。"
+        ),
+        "identity_refused_edge": (
+            "Which links between identifiers a cap or a manual rule refuses.\n\n"
+            "因上限或人工规则而被拒绝的标识关联。"
         ),
     }
     return [
@@ -72,11 +88,9 @@ def identity() -> dg.Definitions:
         specs=_specs(),
         check_specs=[
             dg.AssetCheckSpec(
-                GATE,
-                asset=dg.AssetKey(["identity", "customer_identifier"]),
-                blocking=True,
-                description="No customer holds more identifiers of a namespace than its cap",
+                gate, asset=asset_key(WRITES[0]), blocking=True, description=description
             )
+            for gate, description in _GATES.items()
         ],
     )
     def resolve_identity(
@@ -87,26 +101,31 @@ def identity() -> dg.Definitions:
         if may_stand(context.run.tags) and (kept := _standing(workspace, above)):
             yield from _as_it_stands(workspace, kept)
             return
-        versions = {table: ledger.begin_write(table, run_id, [GATE]) for table in WRITES}
-        decided = _decide(workspace, run_id)
+        rules = read_rules(workspace.retailer)
+        versions = {table: ledger.begin_write(table, run_id, _GATES) for table in WRITES}
+        decided = _decide(workspace, rules, run_id)
         changed = IdentityStore(workspace.paths).write(decided)
+        _log(workspace, decided)
         rows = {
             WRITES[0]: decided.customer_identifier.num_rows,
             WRITES[1]: decided.events.num_rows,
+            WRITES[2]: decided.refused_edges.num_rows,
         }
         decided_on = _basis(workspace, above)
         for table, version in versions.items():
             ledger.end_write(table, version, rows[table], decided_on)
-        verdict = _verdict(workspace, decided)
+        verdicts = [_caps_hold(workspace, decided, rules), _rules_hold(decided, rules)]
         for table, version in versions.items():
-            ledger.record(table, version, GATE, [verdict], run_id)
+            for verdict in verdicts:
+                ledger.record(table, version, verdict.gate, [verdict], run_id)
         yield dg.MaterializeResult(
             asset_key=dg.AssetKey(WRITES[0].split(".")),
             metadata={
                 "dagster/row_count": rows[WRITES[0]],
                 "customers": decided.customers,
                 "largest_cluster": decided.largest,
-                "edges_refused_by_a_cap": decided.refused_edges.num_rows,
+                "manual_rules": len(rules),
+                "manual_rules_without_effect": len(rules) - len(decided.rules),
                 "changed": changed,
             },
         )
@@ -114,14 +133,19 @@ def identity() -> dg.Definitions:
             asset_key=dg.AssetKey(WRITES[1].split(".")),
             metadata={"events_in_this_run": rows[WRITES[1]]},
         )
-        yield _check(verdict)
+        yield dg.MaterializeResult(
+            asset_key=dg.AssetKey(WRITES[2].split(".")),
+            metadata={"dagster/row_count": rows[WRITES[2]]},
+        )
+        yield from map(_check, verdicts)
 
     return dg.Definitions(assets=[resolve_identity])
 
 
 def _basis(workspace: Workspace, above: Sequence[str]) -> str:
     """What the map follows from, and that it is still the one that was written."""
-    return basis(workspace, above, map=IdentityStore(workspace.paths).version())
+    rules = [asdict(rule) for rule in read_rules(workspace.retailer)]
+    return basis(workspace, above, map=IdentityStore(workspace.paths).version(), rules=rules)
 
 
 def _standing(workspace: Workspace, above: Sequence[str]) -> dict[str, Standing] | None:
@@ -139,32 +163,36 @@ def _as_it_stands(
     for table, version in kept.items():
         yield dg.MaterializeResult(asset_key=asset_key(table), metadata=standing_metadata(version))
     version = kept[WRITES[0]]
-    (verdict,) = workspace.ledger.results(WRITES[0], version.version, GATE)
-    yield _check(verdict, judged_in_run=version.run_id)
+    for gate in _GATES:
+        (verdict,) = workspace.ledger.results(WRITES[0], version.version, gate)
+        yield _check(verdict, judged_in_run=version.run_id)
 
 
 def _check(verdict: GateResult, **metadata: str) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=asset_key(WRITES[0]),
-        check_name=GATE,
+        check_name=verdict.gate,
         passed=verdict.outcome == "passed",
         description=verdict.message,
         metadata=metadata,
     )
 
 
-def _decide(workspace: Workspace, run_id: str) -> Resolution:
+def _decide(workspace: Workspace, rules: Sequence[IdentityRule], run_id: str) -> Resolution:
     warehouse, namespaces = workspace.warehouse, workspace.retailer.identifiers
+    store = IdentityStore(workspace.paths)
     return resolve(
         identifiers=warehouse.read(f"FROM {READS[0]}"),
         edges=warehouse.read(f"FROM {READS[1]}"),
-        previous=IdentityStore(workspace.paths).previous(),
+        previous=store.previous(),
         caps={name: namespace.cap for name, namespace in namespaces.items()},
         member_namespaces={
             name for name, namespace in namespaces.items() if namespace.type == "member_id"
         },
         junk=_junk(workspace),
         run_id=run_id,
+        rules=rules,
+        rules_before=store.rules_applied(),
     )
 
 
@@ -174,24 +202,67 @@ def _junk(workspace: Workspace) -> frozenset[str]:
     return junk_tokens(workspace.paths, "phone", region) | junk_tokens(workspace.paths, "email")
 
 
-def _verdict(workspace: Workspace, decided: Resolution) -> GateResult:
-    """Count again, in SQL, what clustering promised."""
-    caps = {n: s.cap for n, s in workspace.retailer.identifiers.items() if s.cap is not None}
-    held = decided.customer_identifier.group_by(["customer_id", "namespace"]).aggregate(
-        [("identifier", "count")]
-    )
+def _log(workspace: Workspace, decided: Resolution) -> None:
+    """Put the manual rules that were applied into the audit log; what is there already adds nothing."""
+    log = AuditLog.of(workspace.paths)
+    for rule in decided.rules:
+        log.append(
+            "identity_rule",
+            reference=rule_event_id(rule),
+            payload={**asdict(rule), "decided_at": rule.decided_at.isoformat()},
+            occurred_at=rule.decided_at,
+            subjects=rule.pair,
+        )
+
+
+def _caps_hold(
+    workspace: Workspace, decided: Resolution, rules: Sequence[IdentityRule]
+) -> GateResult:
+    """Count again what clustering promised."""
+    known = decided.customer_identifier
+    known = known.filter(pc.is_valid(known["customer_id"]))
+    linked = {name for rule in rules if rule.action == "link" for name in rule.pair}
+    caps = {name: space.cap for name, space in workspace.retailer.identifiers.items()}
+    broken = _above(known, TOTAL_CAP, linked)
+    for namespace, cap in {**DEFAULT_CAPS, **caps}.items():
+        if cap is not None:
+            broken |= _above(known.filter(pc.equal(known["namespace"], namespace)), cap, linked)
+    return _found(GATE, "caps_hold", "no customer above a cap", sorted(broken))
+
+
+def _above(rows: pa.Table, cap: int, linked: Collection[str]) -> set[str]:
+    """Customers who hold more identifiers than a cap and than what people linked."""
+    held = rows.group_by("customer_id").aggregate([("identifier", "count")])
+    over = held.filter(pc.greater(held["identifier_count"], cap)).to_pylist()
+    by_hand = rows.filter(pc.is_in(rows["identifier"], pa.array(sorted(linked), pa.string())))
+    allowed = Counter(by_hand["customer_id"].to_pylist())
+    return {
+        row["customer_id"] for row in over if row["identifier_count"] > allowed[row["customer_id"]]
+    }
+
+
+def _rules_hold(decided: Resolution, rules: Sequence[IdentityRule]) -> GateResult:
+    """Look up again whom the identifiers of manual rules stand for."""
+    named = pa.array(sorted({name for rule in rules for name in rule.pair}), pa.string())
+    rows = decided.customer_identifier.select(["identifier", "customer_id"])
+    rows = rows.filter(pc.is_in(rows["identifier"], named))
+    customer = dict(zip(*(column.to_pylist() for column in rows.columns), strict=True))
     broken = [
-        row["customer_id"]
-        for row in held.to_pylist()
-        if row["customer_id"] is not None
-        and row["identifier_count"] > caps.get(row["namespace"], row["identifier_count"])
+        rule_event_id(rule)
+        for rule in rules
+        if all(customer.get(name) for name in rule.pair)
+        and (rule.action == "link") != (len({customer[name] for name in rule.pair}) == 1)
     ]
+    return _found(RULES_GATE, "manual_rules_hold", "every manual rule holds", broken)
+
+
+def _found(gate: str, rule: str, said: str, broken: Sequence[str]) -> GateResult:
     return GateResult(
-        GATE,
-        "caps_hold",
+        gate,
+        rule,
         "ERROR",
         "failed" if broken else "passed",
-        f"no customer above a cap: found {len(broken)}",
+        f"{said}: found {len(broken)}",
         failed_count=len(broken),
         example_keys=tuple(broken[:5]),
     )

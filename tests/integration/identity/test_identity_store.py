@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ from deltalake import DeltaTable
 
 import siyu.identity.store as store_module
 from siyu.identity import IdentityStore, Resolution
-from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA
+from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA
 from siyu.paths import Paths
 
 
@@ -19,6 +20,7 @@ def _resolution(customer_id: str) -> Resolution:
         "identifier": "crm:1",
         "namespace": "crm",
         "customer_id": customer_id,
+        "own_customer_id": customer_id,
         "is_junk": False,
         "known_at": None,
         "updated_run_id": "run",
@@ -27,7 +29,7 @@ def _resolution(customer_id: str) -> Resolution:
     return Resolution(
         customer_identifier=pa.Table.from_pylist([row], MAP_SCHEMA),
         events=pa.Table.from_pylist([event], EVENT_SCHEMA),
-        refused_edges=pa.table({}),
+        refused_edges=REFUSED_SCHEMA.empty_table(),
         customers=1,
         largest=1,
     )
@@ -49,8 +51,39 @@ def test_the_same_decision_again_writes_nothing(tmp_path: Path) -> None:
     store = IdentityStore(Paths(tmp_path, "r"))
     store.write(_resolution("c_1"))
     version = store.version()
-    assert not store.write(_resolution("c_1"))
+    assert not store.write(replace(_resolution("c_1"), events=EVENT_SCHEMA.empty_table()))
     assert store.version() == version
+
+
+def test_a_manual_rule_that_changes_no_customer_has_its_event(tmp_path: Path) -> None:
+    paths = Paths(tmp_path, "r")
+    store = IdentityStore(paths)
+    store.write(_resolution("c_1"))
+    rule = dict.fromkeys(EVENT_SCHEMA.names) | {"event_id": "e", "event_type": "manual_link"}
+    assert store.rules_applied() == frozenset()
+
+    said = pa.Table.from_pylist([rule], EVENT_SCHEMA)
+    assert store.write(replace(_resolution("c_1"), events=said))
+
+    assert store.rules_applied() == {"e"}
+    assert _events(paths) == ["c_1", "e"]
+
+
+def test_a_refused_edge_whose_evidence_grew_is_kept_as_it_is_now(tmp_path: Path) -> None:
+    store = IdentityStore(Paths(tmp_path, "r"))
+    for evidence in (1, 2):
+        edge = dict.fromkeys(REFUSED_SCHEMA.names) | {"rule_id": "r", "evidence_count": evidence}
+        refused = pa.Table.from_pylist([edge], REFUSED_SCHEMA)
+        assert store.write(replace(_resolution("c_1"), refused_edges=refused))
+        assert store.refused().equals(refused)
+
+
+def test_a_map_of_before_merges_could_be_undone_goes_back_to_what_it_says(tmp_path: Path) -> None:
+    paths = Paths(tmp_path, "r")
+    older = _resolution("c_1").customer_identifier.drop_columns(["own_customer_id"])
+    store_module.write_deltalake(paths.identity / "customer_identifier", older)
+
+    assert IdentityStore(paths).previous()["own_customer_id"].to_pylist() == ["c_1"]
 
 
 def test_events_of_a_run_killed_before_the_map_are_replaced(

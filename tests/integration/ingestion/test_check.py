@@ -182,3 +182,20 @@ def test_the_command_names_what_is_wrong_with_the_folder(
     said = command()
     assert said.exit_code == 2
     assert "no such file; copy one from retailers/demo" in " ".join(said.output.split())
+
+
+def test_manual_identity_rules_are_counted_or_refused(members_shop: Shop) -> None:
+    shop = members_shop
+    file = shop.settings.retailers / "shop" / "identity_rules.csv"
+    header = "action,identifier_a,identifier_b,decided_by,decided_at,reason\n"
+    phones = [f"phone:{digit * 32}" for digit in "01"]
+    file.write_text(f"{header}unlink,{phones[0]},{phones[1]},li,2026-03-01,two sisters\n", "utf-8")
+    sound = check(shop)
+    assert "manual identity rules: 1" in sound.report()
+
+    file.write_text(f"{header}unlink,{phones[0]},{phones[0]},li,2026-03-01,two sisters\n", "utf-8")
+    found = check(shop)
+
+    assert not found.ok
+    assert "ERROR" in found.report()
+    assert "identity_rules.csv: row 2, identifier_b" in found.report()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -16,7 +17,7 @@ from filelock import FileLock
 from made_up_shop import Shop
 
 from siyu.identity import IdentityStore, Resolution
-from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA
+from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA
 from siyu.ingestion import open_quarantine, retract_batch
 from siyu.ingestion.drift import open_aside
 from siyu.lake import Lake, Manifest, commit
@@ -368,12 +369,14 @@ def test_rejected_rows_of_an_entity_without_a_table_stay(points_shop: Shop) -> N
 
 def decision(customer: str) -> Resolution:
     known = FIRST.replace(tzinfo=None)
-    person = ("crm:1", "crm", customer, False, known, "run")
-    event = (f"event {customer}", "create", customer, None, "crm:1", "clustering", known, "run")
+    person = ("crm:1", "crm", customer, customer, False, known, "run")
+    event = (
+        f"event {customer}", "create", customer, None, "crm:1", None, "clustering", known, "run",
+    )  # fmt: skip
     return Resolution(
         pa.Table.from_pylist([dict(zip(MAP_SCHEMA.names, person, strict=True))], MAP_SCHEMA),
         pa.Table.from_pylist([dict(zip(EVENT_SCHEMA.names, event, strict=True))], EVENT_SCHEMA),
-        pa.table({}), 1, 1,
+        REFUSED_SCHEMA.empty_table(), 1, 1,
     )  # fmt: skip
 
 
@@ -400,10 +403,10 @@ def test_the_identity_map_and_its_events_stay_the_same(shop: Shop, store: Identi
 def test_events_of_an_unfinished_decision_are_still_known_after_upkeep(
     shop: Shop, store: IdentityStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dies_before_the_map(place: Path, data: pa.Table, mode: str) -> None:
-        if mode == "overwrite":
+    def dies_before_the_map(place: Path, data: pa.Table, **kwargs: Any) -> None:
+        if place.name == "customer_identifier":
             raise KeyboardInterrupt
-        write_deltalake(place, data, mode="append")
+        write_deltalake(place, data, **kwargs)
 
     folder = shop.paths.identity / "identity_event"
     events = rows(folder)

@@ -11,9 +11,10 @@ from small_workspace import failures, open_corner_shop
 from orchestration.defs.transform import identity
 from orchestration.lib.upstream import IDENTITY_TABLES
 from orchestration.resources import Workspace
+from siyu import identity_rules
 from siyu.config import Settings
 from siyu.identity import Resolution
-from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA
+from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA
 from siyu.ops import Ledger
 from siyu.paths import Paths
 
@@ -46,7 +47,7 @@ def _map(*identifiers: str) -> Resolution:
     return Resolution(
         pa.Table.from_pylist(rows, MAP_SCHEMA),
         pa.Table.from_pylist([event], EVENT_SCHEMA),
-        pa.table({}),
+        REFUSED_SCHEMA.empty_table(),
         customers=1,
         largest=len(rows),
     )
@@ -65,19 +66,33 @@ def _run(
     return job.execute_in_process(instance=instance, raise_on_error=False)
 
 
-def test_a_map_above_a_cap_fails_its_gate_and_blocks_both_tables(
-    ledger: Ledger, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "identifiers",
+    [
+        ("card:1", "card:2", "wecom:1", "wecom:2"),
+        ("phone:a", "phone:b", "phone:c", "phone:d"),
+        tuple(f"wecom:{number}" for number in range(31)),
+    ],
+    ids=["of a namespace", "of phones", "in all"],
+)
+def test_a_map_above_a_cap_fails_its_gate_and_blocks_every_table(
+    identifiers: tuple[str, ...],
+    ledger: Ledger,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    result = _run(_map("card:1", "card:2", "wecom:1", "wecom:2"), instance, monkeypatch)
+    result = _run(_map(*identifiers), instance, monkeypatch)
 
-    (check,) = result.get_asset_check_evaluations()
+    (check,) = [one for one in result.get_asset_check_evaluations() if one.check_name == "caps"]
     assert (check.passed, check.blocking) == (False, True)
     assert "no customer above a cap: found 1" in str(check.description)
     blocks = ledger.blocks(IDENTITY_TABLES)
     assert {block.table for block in blocks} == set(IDENTITY_TABLES)
     for block in blocks:
         assert block.reason == "failed caps:caps_hold"
-        assert [result.example_keys for result in block.results] == [("c1",)]
+        assert [result.example_keys for result in block.results if result.outcome == "failed"] == [
+            ("c1",)
+        ]
 
 
 def test_a_map_within_its_caps_passes(
@@ -86,6 +101,53 @@ def test_a_map_within_its_caps_passes(
     result = _run(_map("card:1", "wecom:1", "wecom:2"), instance, monkeypatch)
 
     assert result.success, failures(result)
-    (check,) = result.get_asset_check_evaluations()
-    assert check.passed
+    assert all(check.passed for check in result.get_asset_check_evaluations())
     assert ledger.blocks(IDENTITY_TABLES) == []
+
+
+def _rules(tmp_path: Path, *rules: str) -> None:
+    """The corner shop's manual rules."""
+    lines = [",".join(identity_rules.COLUMNS), *(f"{rule},zhang,2026-03-01,seen" for rule in rules)]
+    file = tmp_path / "retailers" / "corner_shop" / identity_rules.FILE
+    file.write_text("\n".join(lines), "utf-8")
+
+
+def test_what_people_linked_may_be_above_a_cap(
+    tmp_path: Path,
+    ledger: Ledger,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _rules(tmp_path, "link,card:1,card:2")
+    result = _run(_map("card:1", "card:2", "wecom:1"), instance, monkeypatch)
+
+    assert result.success, failures(result)
+    assert ledger.blocks(IDENTITY_TABLES) == []
+
+
+def test_a_map_that_joins_what_people_set_apart_fails_its_gate(
+    tmp_path: Path,
+    ledger: Ledger,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _rules(tmp_path, "unlink,card:1,wecom:1", "unlink,card:1,wecom:9")
+    result = _run(_map("card:1", "wecom:1"), instance, monkeypatch)
+
+    assert not result.success
+    assert {block.reason for block in ledger.blocks(IDENTITY_TABLES)} == {
+        "failed manual_rules:manual_rules_hold"
+    }
+
+
+def test_a_rule_that_cannot_be_read_stops_before_anything_is_written(
+    tmp_path: Path,
+    ledger: Ledger,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _rules(tmp_path, "join,card:1,wecom:1")
+    result = _run(_map("card:1", "wecom:1"), instance, monkeypatch)
+
+    assert "row 2, action: write link or unlink" in failures(result)["identity"]
+    assert ledger.newest(IDENTITY_TABLES[0]) is None

@@ -20,9 +20,10 @@ from orchestration.defs.serving import publication
 from orchestration.defs.transform import identity
 from orchestration.lib import standing
 from orchestration.resources import Workspace
+from siyu import identity_rules
 from siyu.config import Settings
 from siyu.identity import IdentityStore, Resolution
-from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA
+from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA
 from siyu.ops import GateResult, Ledger
 from siyu.paths import Paths
 from siyu.serving import Publication, publish, status
@@ -109,7 +110,7 @@ def resolving(step: Step, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
         event = dict.fromkeys(EVENT_SCHEMA.names) | {"event_id": "e1"}
         return Resolution(
             pa.Table.from_pylist([row], MAP_SCHEMA), pa.Table.from_pylist([event], EVENT_SCHEMA),
-            pa.table({}), 1, 1,
+            REFUSED_SCHEMA.empty_table(), 1, 1,
         )  # fmt: skip
 
     monkeypatch.setattr(identity, "tables_above", lambda _: (ABOVE,))
@@ -121,20 +122,29 @@ def test_who_is_who_is_not_decided_again(step: Step, resolving: dg.Definitions) 
     first, second = step.run(resolving), step.run(resolving)
 
     assert step.done == 1
-    assert len(second.get_asset_materialization_events()) == 2
-    (check,) = second.get_asset_check_evaluations()
-    assert check.passed
-    assert check.metadata["judged_in_run"].value == first.run_id
+    assert len(second.get_asset_materialization_events()) == 3
+    checks = second.get_asset_check_evaluations()
+    assert {check.check_name for check in checks} == {"caps", "manual_rules"}
+    for check in checks:
+        assert check.passed
+        assert check.metadata["judged_in_run"].value == first.run_id
 
 
 def _another_map(step: Step) -> None:
     store = IdentityStore(step.paths)
     store.write(Resolution(
-        MAP_SCHEMA.empty_table(), EVENT_SCHEMA.empty_table(), pa.table({}), 0, 0,
+        MAP_SCHEMA.empty_table(), EVENT_SCHEMA.empty_table(), REFUSED_SCHEMA.empty_table(),
+        0, 0,
     ))  # fmt: skip
 
 
-@pytest.mark.parametrize("change", [Step.write_above, _another_map])
+def _another_rule(step: Step) -> None:
+    rules = step.settings.retailers / step.settings.retailer / identity_rules.FILE
+    said = "unlink,phone:" + "0" * 32 + ",phone:" + "1" * 32 + ",zhang,2026-03-01,two people"
+    rules.write_text(",".join(identity_rules.COLUMNS) + "\n" + said, "utf-8")
+
+
+@pytest.mark.parametrize("change", [Step.write_above, _another_map, _another_rule])
 def test_who_is_who_is_decided_after(
     step: Step, resolving: dg.Definitions, change: Callable[[Step], None]
 ) -> None:

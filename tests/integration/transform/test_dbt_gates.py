@@ -58,6 +58,8 @@ def test_unified_gates_stop_rows_that_break_them(copy: Shop) -> None:
         "UPDATE unified.dim_customer SET status = 'asleep' WHERE member_id = 'crm:1'",
         "UPDATE unified.fct_interaction SET occurred_at = NULL WHERE event_id = 'e1'",
         "DELETE FROM unified.fct_message",
+        "INSERT INTO unified.identity_refused_edge (identifier_a, identifier_b, rule_id, reason) "
+        "SELECT 'crm:1', 'phone:a', 'member_phone', 'a whim' FROM range(2)",
     )
 
     assert not run.success
@@ -70,6 +72,9 @@ def test_unified_gates_stop_rows_that_break_them(copy: Shop) -> None:
         "not_negative_fct_refund_amount": "refund_id=r1",
         "accepted_values_dim_customer_status": "asleep",
         "required_fct_interaction": "event_id=e1",
+        "unique_key_identity_refused_edge": "identifier_a=crm:1",
+        "required_identity_refused_edge": "identifier_a=crm:1",
+        "accepted_values_identity_refused_edge_reason": "a whim",
         "row_per_key_fct_message": "rows_here=0, rows_there=1",
     }
     for prefix, key in expected.items():

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siyu.identity.clustering import Caps, Clusters, cluster
+from siyu.identity.clustering import Caps, Clusters, Edges, cluster
 
 MEMBER, PHONE = 0, 1
 
@@ -16,9 +16,7 @@ def _cluster(
 ) -> Clusters:
     a, b = (np.array([edge[i] for edge in edges], dtype=np.int64) for i in (0, 1))
     caps = Caps(np.array([member_cap, 3], dtype=np.int64), total)
-    return cluster(
-        np.array(namespace, dtype=np.int64), a, b, np.arange(len(edges), dtype=np.int64), caps
-    )
+    return cluster(np.array(namespace, dtype=np.int64), Edges(a, b, np.sort), caps)
 
 
 def _groups(found: Clusters) -> set[frozenset[int]]:

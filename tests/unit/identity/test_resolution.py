@@ -44,6 +44,8 @@ def _resolve(
             "priority": pa.array([edge[2] for edge in edges], pa.int64()),
             "evidence_count": pa.array([1] * len(edges), pa.int64()),
             "first_seen_at": pa.array([DAY] * len(edges), pa.timestamp("us")),
+            "last_seen_at": pa.array([DAY] * len(edges), pa.timestamp("us")),
+            "known_at": pa.array([DAY] * len(edges), pa.timestamp("us")),
         }
     )
     return resolve(

@@ -118,7 +118,12 @@ def test_a_model_is_named_by_its_layer() -> None:
 
 @pytest.mark.parametrize(
     ("name", "schema"),
-    [("orders", "lake"), ("customer_identifier", "identity"), ("identity_event", "identity")],
+    [
+        ("orders", "lake"),
+        ("customer_identifier", "identity"),
+        ("identity_event", "identity"),
+        ("identity_refused_edge", "identity"),
+    ],
 )
 def test_a_source_is_the_lakes_or_the_identity_stores(name: str, schema: str) -> None:
     assert TRANSLATOR.get_asset_key(_source(name)) == dg.AssetKey([schema, name])

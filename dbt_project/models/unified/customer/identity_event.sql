@@ -4,6 +4,7 @@ select
     customer_id,
     other_customer_id,
     identifier,
+    other_identifier,
     rule_id,
     occurred_at,
     run_id
