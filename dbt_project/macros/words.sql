@@ -26,3 +26,31 @@
 {% macro is_counted(status) -%}
     {{ status }} in ('paid', 'shipped', 'completed')
 {%- endmacro %}
+
+{#- How a WeCom relationship came about, in English or Chinese, from WeCom's add_way code. -#}
+{% macro add_way_name(add_way, language) -%}
+    {%- set names = {
+        '0': ['unknown', '未知来源'],
+        '1': ['QR code', '扫描二维码'],
+        '2': ['phone number search', '搜索手机号'],
+        '3': ['card shared', '名片分享'],
+        '4': ['group chat', '群聊'],
+        '5': ['phone contacts', '手机通讯录'],
+        '6': ['WeChat contact', '微信联系人'],
+        '7': ['WeChat friend request', '微信好友申请'],
+        '8': ['third-party app', '第三方应用'],
+        '9': ['e-mail search', '搜索邮箱'],
+        '10': ['Channels', '视频号'],
+        '11': ['calendar', '日程参与人'],
+        '12': ['meeting', '会议参与人'],
+        '13': ['WeChat friend', '添加微信好友'],
+        '14': ['smart hardware', '智慧硬件专属客服'],
+        '16': ['acquisition link', '获客链接'],
+        '201': ['shared by colleague', '内部成员共享'],
+        '202': ['assigned', '管理员/负责人分配'],
+    } -%}
+    {%- set place = {'en': 0, 'zh': 1}[language] -%}
+    case {{ add_way }}
+    {%- for code, words in names.items() %} when '{{ code }}' then '{{ words[place] }}'{% endfor %}
+    else {{ add_way }} end
+{%- endmacro %}

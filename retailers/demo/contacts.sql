@@ -36,8 +36,10 @@ SELECT
     tag_id AS tags,
     local_to_utc(add_time) AS added_at,
     local_to_utc(lost_time) AS deleted_at,
-    CASE lost_type WHEN '客户删除员工' THEN 'customer' WHEN '员工删除客户' THEN 'staff' ELSE lost_type END
-        AS deleted_by,
+    CASE lost_type
+        WHEN '客户删除员工' THEN 'customer' WHEN '员工删除客户' THEN 'staff' WHEN '客户转接' THEN 'transfer'
+        ELSE lost_type
+    END AS deleted_by,
     local_to_utc(lost_time) AS updated_at,
     local_to_utc(lost_time) AS recorded_at,
     _file,

@@ -1,6 +1,29 @@
 {#-
-  Several as-of dates at once. macros/lake/versions.sql says which version of a row counted at one
-  moment; these do it for every feature date of a run in one pass.
+  What held at a moment, as far as was known then. docs/point-in-time.md explains it with an example.
+-#}
+
+{#-
+  The condition that a row held at `moment`, by what was known at `known_by`: at that same moment, unless
+  another is given. Both are UTC and exclusive: the end of a day is the first instant of the next.
+    alias: of the relation that the row is from
+    valid, recorded: its columns that say from when until when the row holds, and from when until when
+        that was believed; an end that is empty, or that the relation has no column for, is open
+-#}
+{% macro point_in_time(
+    moment, alias='', known_by=none, valid=['valid_from', 'valid_to'], recorded=['recorded_from', 'recorded_to']
+) -%}
+    {%- set dot = alias ~ '.' if alias else '' -%}
+    {%- set known_by = known_by or moment -%}
+    {{ dot }}{{ recorded[0] }} < {{ known_by }}
+    and ({{ dot }}{{ recorded[1] }} is null or {{ dot }}{{ recorded[1] }} >= {{ known_by }})
+    and ({{ dot }}{{ valid[0] }} is null or {{ dot }}{{ valid[0] }} < {{ moment }})
+    {%- if valid[1] %}
+    and ({{ dot }}{{ valid[1] }} is null or {{ dot }}{{ valid[1] }} >= {{ moment }})
+    {%- endif %}
+{%- endmacro %}
+
+{#-
+  Several as-of dates at once: the same for every feature date of a run, in one pass over the versions.
 -#}
 
 {#- The dates to build features for: a query of as_of_date and as_of (UTC, exclusive). -#}

@@ -73,7 +73,9 @@
 {#- After a model is written: rows of identifiers that changed hands go to the new customer. -#}
 {% macro follow_identifiers() -%}
     {%- set identifier = model.config.meta.get('identifier') -%}
-    {%- if execute and identifier and not model.config.meta.get('whole') and is_incremental() and intake().changes -%}
+    {#- A table of customers makes anew who gained or lost an identifier (touched_customers). -#}
+    {%- set follows = identifier and identifier != 'customer_id' and not model.config.meta.get('whole') -%}
+    {%- if execute and follows and is_incremental() and intake().changes -%}
     update {{ this }} as fact
     set customer_id = held.customer_id
     from {{ ref('customer_identifier') }} as held
@@ -127,12 +129,13 @@
         ) as given
     )
     {%- if before is none %}
-    select number.change_id, cast(null as string), true from number
+    select number.change_id, cast(null as string), true, cast(null as string) from number
     {%- else %}
     select
         number.change_id,
         old.identifier,
-        old.customer_id is null or fresh.customer_id is null
+        old.customer_id is null or fresh.customer_id is null,
+        old.customer_id
     from {{ before }} as old
     inner join {{ source('lake', 'customer_identifier') }} as fresh on old.identifier = fresh.identifier
     cross join number
@@ -144,6 +147,45 @@
 {#- How a model is kept that takes in batch by batch. Parquet folders on Spark are built whole. -#}
 {% macro by_batch() -%}
     {{ return('table' if target.type == 'spark' else 'incremental') }}
+{%- endmacro %}
+
+{#- A query of the values of a column in rows of an entity's new batches. -#}
+{% macro touched_values(entity, column) -%}
+    select fresh.{{ column }} as key from {{ source('lake', entity) }} as fresh
+    where {{ is_new('fresh') }}
+{%- endmacro %}
+
+{#-
+  A query of the customers of whom rows of new batches speak, of those who gained or lost an identifier, and
+  of those in whose history a moment known beforehand has come (or, as of an earlier day, not yet). Their
+  identifiers are keys as well, so that an entity's rows can be taken by them.
+    columns: the column that names the customer, of each entity
+-#}
+{% macro touched_customers(columns) -%}
+    with named as (
+        {%- for entity, column in columns.items() %}
+        {{ touched_values(entity, column) }}
+        union
+        {%- endfor %}
+        select noted.identifier as key from ({{ identity_changes() }}) as noted
+        where noted.batch_id in {{ text_list(intake().changes) }}
+    ),
+
+    customer as (
+        select held.customer_id from {{ ref('customer_identifier') }} as held
+        where held.customer_id is not null and held.identifier in (select key from named)
+        union
+        select noted.from_customer_id from ({{ identity_changes() }}) as noted
+        where noted.batch_id in {{ text_list(intake().changes) }}
+        union
+        select customer_id from {{ this }}
+        where is_current and (valid_to < {{ as_of() }} or (valid_from >= {{ as_of() }} and valid_from > recorded_from))
+    )
+
+    select customer_id as key from customer
+    union all
+    select held.identifier from {{ ref('customer_identifier') }} as held
+    where held.customer_id in (select customer_id from customer)
 {%- endmacro %}
 
 {#- A query of the orders that rows of new batches belong to, under any version of these rows. -#}

@@ -19,7 +19,11 @@
     create table if not exists applied.taken_in (
         model varchar, batch_id varchar, rewritten bigint, code varchar
     );
-    create table if not exists applied.identity_change (change_id bigint, identifier varchar, is_flip boolean);
+    create table if not exists applied.identity_change (
+        change_id bigint, identifier varchar, is_flip boolean, from_customer_id varchar
+    );
+    {#- A warehouse of before that column has the table without it. #}
+    alter table applied.identity_change add column if not exists from_customer_id varchar;
     create table if not exists applied.label_input (customer_id varchar, fingerprint hugeint);
 {%- endmacro %}
 
@@ -112,7 +116,8 @@
     select
         'identity:' || cast(change.change_id as string) as batch_id,
         change.identifier,
-        change.is_flip
+        change.is_flip,
+        change.from_customer_id
     from applied.identity_change as change
 {%- endmacro %}
 

@@ -74,10 +74,7 @@
 
 {#- The condition that a row of all_versions counted at `moment` and had happened by then. -#}
 {% macro counted_at(moment, alias='') -%}
-    {%- set dot = alias ~ '.' if alias else '' -%}
-    {{ dot }}_known_at < {{ moment }}
-    and ({{ dot }}_superseded_at is null or {{ dot }}_superseded_at >= {{ moment }})
-    and ({{ dot }}_event_at is null or {{ dot }}_event_at < {{ moment }})
+    {{ point_in_time(moment, alias, valid=['_event_at', none], recorded=['_known_at', '_superseded_at']) }}
 {%- endmacro %}
 
 {#-

@@ -101,3 +101,66 @@ inner join (
 ) as summed on header.order_id = summed.order_id
 where abs(header.net_amount - summed.net_amount) >= 0.01
 {% endtest %}
+
+{#- Every key of the lake's entity has at least one period here, where `condition` holds of its rows. -#}
+{% test keeps_every_relation(model, entity, condition='1 = 1') %}
+{%- set key = contract_keys()[entity].key | join(', ') %}
+select {{ key }} from {{ source('lake', entity) }} where {{ condition }}
+except
+select {{ key }} from {{ model }}
+{% endtest %}
+
+{#- A key's periods follow one another: only the last may go on, and none reaches into the next. -#}
+{% test ends_before_the_next(model, began, ended, key) %}
+select {{ key | join(', ') }}, {{ began }}, {{ ended }}
+from (
+    select
+        period.*,
+        lead({{ began }}) over (partition by {{ key | join(', ') }} order by {{ began }}) as next_began
+    from {{ model }} as period
+) as periods
+where next_began is not null and ({{ ended }} is null or next_began < {{ ended }})
+{% endtest %}
+
+{#-
+  Rows of a key that say what held when (valid_from, valid_to) and when that was believed (recorded_from,
+  recorded_to) cover each pair of moments once: none is empty, no two overlap, none ends without another
+  that goes on, and what is believed now has one present row.
+-#}
+{% test bitemporal(model, key) %}
+select {{ key }}, valid_from, recorded_from, 'empty' as fault
+from {{ model }}
+where valid_to <= valid_from or recorded_to <= recorded_from
+union all
+select one.{{ key }}, one.valid_from, one.recorded_from, 'overlap' as fault
+from {{ model }} as one
+inner join {{ model }} as other
+    on
+        one.{{ key }} = other.{{ key }}
+        and (one.valid_from <> other.valid_from or one.recorded_from <> other.recorded_from)
+        and one.valid_from >= other.valid_from
+        and (other.valid_to is null or one.valid_from < other.valid_to)
+        and (other.recorded_to is null or one.recorded_from < other.recorded_to)
+        and (one.recorded_to is null or other.recorded_from < one.recorded_to)
+union all
+select {{ key }}, valid_from, recorded_from, 'twice' as fault
+from {{ model }}
+group by {{ key }}, valid_from, recorded_from
+having count(*) > 1
+union all
+select one.{{ key }}, one.valid_from, one.recorded_from, 'gap' as fault
+from {{ model }} as one
+left join {{ model }} as next_one
+    on
+        one.{{ key }} = next_one.{{ key }}
+        and one.valid_to = next_one.valid_from
+        and next_one.recorded_from <= one.recorded_from
+        and (next_one.recorded_to is null or next_one.recorded_to > one.recorded_from)
+where one.valid_to is not null and next_one.{{ key }} is null
+union all
+select {{ key }}, min(valid_from), min(recorded_from), 'not one present row' as fault
+from {{ model }}
+where recorded_to is null
+group by {{ key }}
+having count(case when is_current then 1 end) <> 1
+{% endtest %}

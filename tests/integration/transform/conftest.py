@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import broken_shop
+import changing_shop
 import full_shop
 import pytest
 from tiny_lake import Shop, shop
@@ -36,3 +37,12 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 def found(broken: Shop) -> list[dict[str, Any]]:
     """The violations in the broken shop."""
     return broken_shop.violations(broken)
+
+
+@pytest.fixture(scope="session")
+def changing(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A shop whose customers change over time, built without tests."""
+    made = shop(tmp_path_factory.mktemp("changing"), changing_shop.MAPPED)
+    changing_shop.fill(made)
+    made.refresh()
+    return made

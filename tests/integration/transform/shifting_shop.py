@@ -40,6 +40,9 @@ UNIONIDS = ("wx:1", "wx:2", "wx:3", "wx:4", "wx:5", None, None, None, None)
 MEMBERS = ("crm:1", "crm:2", "crm:3", "crm:4", None)
 OPENIDS = ("mini:1", "mini:2", None, None)
 BUYERS = ("mall:1", "mall:2", None, None)
+# Relationships and stays in groups end, begin again, and turn out to have begun earlier.
+BEGUN = tuple(at(f"2026-01-{day} 03:00") for day in ("05", "06"))
+ENDED = tuple(at(f"2026-01-{day} 03:30") for day in ("05", "07"))
 ORDERS = tuple(f"o{number}" for number in range(8))
 PRODUCTS = ("p1", "p2", "p3")
 
@@ -108,14 +111,13 @@ def rows(random: Random) -> list[Made]:
         add("members", 3, when, member_id=member, registered_at=when)
     for number in range(3):
         external = f"wecom:{number}"
-        add("contacts", 2, when, external_userid=external, staff_id="s1", added_at=when)
-        add("group_members", 2, when, group_id="g1", userid=external, member_type="customer",
-            joined_at=when)  # fmt: skip
+        for staff in ("s1", "s2"):
+            add("contacts", 3, when, external_userid=external, staff_id=staff)
+        add("group_members", 3, when, group_id="g1", userid=external, member_type="customer")
         add("refunds", 3, when, refund_id=f"r{number}", currency="CNY", requested_at=when)
         add("messages", 2, when, message_id="m1", external_userid=external, staff_id="s1",
             channel="wecom", created_at=when)  # fmt: skip
-        add("consents", 1, when, consent_id=f"n{number}", purpose="marketing", channel="sms",
-            effective_at=when)  # fmt: skip
+        add("consents", 1, when, consent_id=f"n{number}", purpose="marketing", effective_at=when)
         add("points", 1, when, entry_id=f"t{number}", change=1, reason="purchase",
             occurred_at=when)  # fmt: skip
         add("coupons", 2, when, coupon_id=f"q{number}", issued_at=when)
@@ -150,8 +152,12 @@ def _changing(entity: str, random: Random) -> dict[str, Any]:
     known = {
         "members": lambda: {"phone": one(PHONES), "unionid": one(UNIONIDS),
                             "tier": one(["gold", None]), "status": one(["active", "closed"])},
-        "contacts": lambda: {"unionid": one(UNIONIDS), "remark_phone": one(PHONES)},
-        "group_members": lambda: {"unionid": one(UNIONIDS)},
+        "contacts": lambda: {"unionid": one(UNIONIDS), "remark_phone": one(PHONES),
+                             "added_at": one(BEGUN), "deleted_at": one([*ENDED, None]),
+                             "deleted_by": one(["customer", "transfer"]),
+                             "add_way": one(["1", "202", None]), "tags": one(["t1", "t2", None])},
+        "group_members": lambda: {"unionid": one(UNIONIDS), "joined_at": one(BEGUN),
+                                  "left_at": one([*ENDED, None])},
         "orders": lambda: {"member_id": one(MEMBERS), "phone": one(PHONES),
                            "unionid": one(UNIONIDS), "buyer_id": one(BUYERS),
                            "status": one(["paid", "cancelled"]),
@@ -164,7 +170,8 @@ def _changing(entity: str, random: Random) -> dict[str, Any]:
                                  "unionid": one(UNIONIDS)},
         "messages": lambda: {"status": one(["unsent", "sent"])},
         "consents": lambda: {"identifier": one([*MEMBERS[:4], *UNIONIDS[:3]]),
-                             "status": one(["granted", "denied"])},
+                             "status": one(["granted", "denied"]), "channel": one(["sms", "all"]),
+                             "expires_at": one([at("2026-02-01"), at("2027-02-01"), None])},
         "points": lambda: {"member_id": one(MEMBERS[:4]), "order_id": one([*ORDERS, None])},
         "coupons": lambda: {"member_id": one(MEMBERS[:4])},
         "feedback": lambda: {"member_id": one(MEMBERS[:4])},

@@ -18,18 +18,12 @@ with customer as (
     group by held.customer_id
 ),
 
--- One customer may hold several memberships: an active one speaks for them, then the oldest.
 membership as (
     select
         member.*,
         held.customer_id,
         row_number() over (
-            partition by held.customer_id
-            order by
-                case member.status when 'active' then 0 when 'frozen' then 2 when 'closed' then 3 else 1 end,
-                case when member.registered_at is null then 1 else 0 end,
-                member.registered_at,
-                member.member_id
+            partition by held.customer_id order by {{ membership_first('member') }}
         ) as choice,
         min(member.registered_at) over (partition by held.customer_id) as first_registered_at,
         min(member.registered_date) over (partition by held.customer_id) as first_registered_date
@@ -40,25 +34,32 @@ membership as (
 
 wecom as (
     select
-        held.customer_id,
-        count(distinct contact.staff_id) as staff_count,
-        count(distinct case when contact.deleted_at is null then contact.staff_id end) as active_staff_count,
-        min(contact.added_at) as added_at,
-        min(contact.added_date) as added_date
-    from {{ ref('stg_contacts') }} as contact
-    inner join {{ ref('customer_identifier') }} as held on contact.external_userid = held.identifier
-    where held.customer_id is not null
-    group by held.customer_id
+        customer_id,
+        count(distinct staff_id) as staff_count,
+        count(distinct case when is_active then staff_id end) as active_staff_count,
+        max(case when is_active and choice = 1 then staff_id end) as owner_staff_id,
+        min(added_at) as added_at,
+        min(added_date) as added_date
+    from (
+        select
+            relationship.*,
+            row_number() over (
+                partition by relationship.customer_id, relationship.is_active
+                order by {{ owner_first('relationship') }}
+            ) as choice
+        from {{ ref('fct_wecom_relationship') }} as relationship
+        where relationship.customer_id is not null
+    ) as ranked
+    group by customer_id
 ),
 
 grouped as (
     select
-        held.customer_id,
-        count(distinct person.group_id) as group_count
-    from {{ ref('stg_group_members') }} as person
-    inner join {{ ref('customer_identifier') }} as held on person.userid = held.identifier
-    where person.member_type = 'customer' and person.left_at is null and held.customer_id is not null
-    group by held.customer_id
+        customer_id,
+        count(distinct group_id) as group_count
+    from {{ ref('fct_group_membership') }}
+    where is_active and customer_id is not null
+    group by customer_id
 ),
 
 bought as (
@@ -103,6 +104,7 @@ select
     coalesce(wecom.staff_count, 0) as wecom_staff_count,
     coalesce(wecom.active_staff_count, 0) as wecom_active_staff_count,
     coalesce(wecom.active_staff_count, 0) > 0 as is_wecom_friend,
+    wecom.owner_staff_id,
     wecom.added_at as wecom_added_at,
     wecom.added_date as wecom_added_date,
     coalesce(grouped.group_count, 0) as group_count,
