@@ -28,7 +28,8 @@ import duckdb
 from benchmarks._report import measured
 from siyu.config import Settings
 from siyu.contracts import Column, Contract, LakeColumn, contracts
-from siyu.identity import resolve
+from siyu.identity import past, resolve
+from siyu.identity.history import PAST_SCHEMA
 from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA
 from siyu.ingestion.mapping import load_mapping
 from siyu.paths import Paths
@@ -107,6 +108,7 @@ class Script:
         self._replace("identity_event", EVENT_SCHEMA.empty_table())
         self._replace("identity_refused_edge", REFUSED_SCHEMA.empty_table())
         self._replace("customer_identifier", MAP_SCHEMA.empty_table())
+        self._replace("customer_identifier_past", PAST_SCHEMA.empty_table())
         for layer in ("staging", "unified", "marts", "features", "ops"):
             with self._timed(layer):
                 self._connection.execute(f"CREATE SCHEMA {layer}")
@@ -195,9 +197,13 @@ class Script:
 
     def _resolve(self) -> None:
         spaces = self._retailer.identifiers
+        identifiers, edges = (
+            self._connection.execute(f"FROM staging.{table}").to_arrow_table()
+            for table in ("stg_identifier", "stg_identity_edge")
+        )
         decided = resolve(
-            identifiers=self._connection.execute("FROM staging.stg_identifier").to_arrow_table(),
-            edges=self._connection.execute("FROM staging.stg_identity_edge").to_arrow_table(),
+            identifiers=identifiers,
+            edges=edges,
             previous=MAP_SCHEMA.empty_table(),
             caps={name: namespace.cap for name, namespace in spaces.items()},
             member_namespaces={name for name, n in spaces.items() if n.type == "member_id"},
@@ -207,6 +213,8 @@ class Script:
         self._replace("identity_event", decided.events)
         self._replace("identity_refused_edge", decided.refused_edges)
         self._replace("customer_identifier", decided.customer_identifier)
+        before = past(decided.customer_identifier, identifiers, edges)
+        self._replace("customer_identifier_past", before)
 
     def _replace(self, name: str, rows: Any) -> None:
         self._connection.register("incoming", rows)

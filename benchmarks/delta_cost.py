@@ -29,7 +29,7 @@ from benchmarks._increments import daily_retailers, deliver, divide, take_back
 from benchmarks._report import at_most, measured, report
 from benchmarks._runs import MEMBERS, Refresh, refresh_as_it_is
 from siyu.config import Settings
-from siyu.identity import IdentityStore, resolve
+from siyu.identity import IdentityStore, past, resolve
 from siyu.ingestion import land_entity
 from siyu.paths import Paths
 from siyu.retailer import Retailer, load_retailer
@@ -242,17 +242,19 @@ def _layer(settings: Settings, retailer: Retailer, layer: str) -> None:
 def _identify(settings: Settings, retailer: Retailer) -> None:
     warehouse, paths = Warehouse.of(settings), Paths.of(settings)
     store = IdentityStore(paths)
-    store.write(
-        resolve(
-            warehouse.read("SELECT * FROM staging.stg_identifier"),
-            warehouse.read("SELECT * FROM staging.stg_identity_edge"),
-            store.previous(),
-            {name: one.cap for name, one in retailer.identifiers.items() if one.cap is not None},
-            [name for name, one in retailer.identifiers.items() if one.type == "member_id"],
-            junk_tokens(paths, "phone") | junk_tokens(paths, "email"),
-            "bench",
-        )
+    identifiers = warehouse.read("SELECT * FROM staging.stg_identifier")
+    edges = warehouse.read("SELECT * FROM staging.stg_identity_edge")
+    decided = resolve(
+        identifiers,
+        edges,
+        store.previous(),
+        {name: one.cap for name, one in retailer.identifiers.items() if one.cap is not None},
+        [name for name, one in retailer.identifiers.items() if one.type == "member_id"],
+        junk_tokens(paths, "phone") | junk_tokens(paths, "email"),
+        "bench",
     )
+    store.write(decided)
+    store.write_past(past(decided.customer_identifier, identifiers, edges))
 
 
 if __name__ == "__main__":

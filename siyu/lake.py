@@ -57,6 +57,15 @@ _IDENTITY = {
         "known_at": "TIMESTAMP",
         "updated_run_id": "VARCHAR",
     },
+    "customer_identifier_past": {
+        "identifier": "VARCHAR",
+        "namespace": "VARCHAR",
+        "customer_id": "VARCHAR",
+        "effective_from": "TIMESTAMP",
+        "effective_to": "TIMESTAMP",
+        "recorded_from": "TIMESTAMP",
+        "recorded_to": "TIMESTAMP",
+    },
     "identity_event": {
         "event_id": "VARCHAR",
         "event_type": "VARCHAR",
@@ -354,7 +363,7 @@ class Lake:
         """Make schema ``lake`` of a writable connection show the lake as it is now.
 
         One view per contract (typed and empty where nothing landed), views of the identity map,
-        its events and the edges it refused, and the tables ``lake.batch`` and ``lake.quarantine_summary``.
+        its past, its events and the edges it refused, and the tables ``lake.batch`` and ``lake.quarantine_summary``.
 
         Args:
             connection: Opened for writing.

@@ -157,7 +157,9 @@ def _tables(paths: Paths) -> Iterator[tuple[str, Path]]:
     named = {f"lake.{entity}": lake.folder(entity) for entity in contracts()}
     named["quarantine"] = paths.quarantine
     named["aside"] = paths.aside
-    for table in ("identity_event", "customer_identifier", "identity_refused_edge"):
+    for table in (
+        "identity_event", "customer_identifier", "customer_identifier_past", "identity_refused_edge",
+    ):  # fmt: skip
         named[f"identity.{table}"] = paths.identity / table
     for name, folder in named.items():
         if DeltaTable.is_deltatable(str(folder)):

@@ -493,6 +493,23 @@ _LAKE_TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str, str]]]] = {
             "updated_run_id": ("VARCHAR", "Run that last changed the row", "最近更新的运行"),
         },
     ),
+    "customer_identifier_past": (
+        "Which customers identifiers belonged to before they came to the one they belong to.",
+        "客户标识以往的归属",
+        {
+            "identifier": ("VARCHAR", "Identifier, as namespace:value", "标识"),
+            "namespace": ("VARCHAR", "Namespace of the identifier", "命名空间"),
+            "customer_id": ("VARCHAR", "Customer it was known to belong to", "当时的客户编号"),
+            "effective_from": ("TIMESTAMP", "Since when it did (UTC)", "生效时间（UTC）"),
+            "effective_to": ("TIMESTAMP", "Until when, exclusive (UTC)", "失效时间（UTC，不含）"),
+            "recorded_from": ("TIMESTAMP", "Since when that was known (UTC)", "可知时间（UTC）"),
+            "recorded_to": (
+                "TIMESTAMP",
+                "Until when, exclusive: from then on another customer was known (UTC)",
+                "可知截止时间（UTC，不含）",
+            ),
+        },
+    ),
     "identity_event": (
         "What happened to customers: created, merged, split, linked or kept apart by hand.",
         "客户身份事件",

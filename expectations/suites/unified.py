@@ -308,6 +308,11 @@ TABLES: Mapping[str, _Table] = {
         derived_from=_WITH_CUSTOMERS,
         further=_identifier_rules,
     ),
+    "customer_identifier_history": _Table(
+        ("identifier", "recorded_from"),
+        filled=("namespace", "effective_from", "is_current"),
+        derived_from=_WITH_CUSTOMERS,
+    ),
     "identity_event": _Table(
         ("event_id",),
         filled=("event_type", "customer_id", "occurred_at"),

@@ -30,7 +30,9 @@ from siyu.ops import Block, GateResult, Outcome, Standing
 from siyu.transform import NodeResult, dbt_vars, register_lake, run_dbt
 
 DBT_GATE = "dbt"
-_IDENTITY_SOURCES = ("customer_identifier", "identity_event", "identity_refused_edge")
+_IDENTITY_SOURCES = (
+    "customer_identifier", "customer_identifier_past", "identity_event", "identity_refused_edge",
+)  # fmt: skip
 
 
 class Translator(DagsterDbtTranslator):

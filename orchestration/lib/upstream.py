@@ -20,6 +20,7 @@ IDENTITY_TABLES = (
     "identity.customer_identifier",
     "identity.identity_event",
     "identity.identity_refused_edge",
+    "identity.customer_identifier_past",
 )
 
 _ABOVE: dict[str, tuple[str, ...]] = {

@@ -5,7 +5,8 @@ functions over Arrow, and the store of what they decided. What does not: which r
 link which identifiers (dbt, ``staging.stg_identity_edge``), or what a customer looks like.
 """
 
+from siyu.identity.history import past
 from siyu.identity.resolution import Resolution, resolve
 from siyu.identity.store import IdentityStore
 
-__all__ = ["IdentityStore", "Resolution", "resolve"]
+__all__ = ["IdentityStore", "Resolution", "past", "resolve"]

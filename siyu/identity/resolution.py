@@ -368,7 +368,7 @@ def _given(
     oldest = fresh.sort_values(["first_seen", "node"]).drop_duplicates("label")
     names = identifiers.take(pa.array(oldest["node"].to_numpy())).to_pylist()
     taken = {given[label] for label in returned}
-    return given | dict(zip(oldest["label"].tolist(), _new_ids(names, taken, living), strict=True))
+    return given | dict(zip(oldest["label"].tolist(), new_ids(names, taken, living), strict=True))
 
 
 def _own_claims(changing: pd.DataFrame, ids: pa.Array, living: pa.ChunkedArray) -> pd.DataFrame:
@@ -424,7 +424,7 @@ def _returned(own: pd.DataFrame) -> dict[int, int]:
     return returned
 
 
-def _new_ids(names: Sequence[str], taken: Collection[str], living: pa.ChunkedArray) -> list[str]:
+def new_ids(names: Sequence[str], taken: Collection[str], living: pa.ChunkedArray) -> list[str]:
     """An id for each name that nobody has: after a split, one that is made from it may live on."""
     made = [new_id(name) for name in names]
     for number in count(1):

@@ -1,8 +1,11 @@
-"""The identity map, its events and the edges that were refused, as Delta tables.
+"""The identity map, its events, its past and the edges that were refused, as Delta
+tables.
 
 The map is the state that the next resolution starts from; the events are append-only. What belongs
 to a decision is written before its map, and events carry a version past the map's, so that a run
-killed in between leaves events that the next run recognises as unfinished and replaces.
+killed in between leaves events that the next run recognises as unfinished and replaces. The past
+follows from the map and what it was made from, and is written after it: a run that was killed in
+between decides again.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 
+from siyu.identity.history import PAST_SCHEMA
 from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA, Resolution
 from siyu.lake import changed_in
 from siyu.paths import Paths
@@ -27,6 +31,7 @@ class IdentityStore:
         self._map: Path = paths.identity / "customer_identifier"
         self._events: Path = paths.identity / "identity_event"
         self._refused: Path = paths.identity / "identity_refused_edge"
+        self._past: Path = paths.identity / "customer_identifier_past"
 
     def previous(self) -> pa.Table:
         """The map as last decided; empty before the first decision."""
@@ -42,9 +47,11 @@ class IdentityStore:
 
     def version(self) -> int:
         """Version of the map as last decided, upkeep apart; -1 before the first decision."""
-        if not DeltaTable.is_deltatable(str(self._map)):
-            return -1
-        return changed_in(DeltaTable(self._map))
+        return _version(self._map)
+
+    def past_version(self) -> int:
+        """Version of the past as last written, upkeep apart; -1 before it first was."""
+        return _version(self._past)
 
     def rules_applied(self) -> frozenset[str]:
         """Ids of the events of manual rules that were applied in a finished decision."""
@@ -68,6 +75,13 @@ class IdentityStore:
             (self._map, resolution.customer_identifier),
         ):
             write_deltalake(folder, rows, mode="overwrite", schema_mode="overwrite")
+        return True
+
+    def write_past(self, past: pa.Table) -> bool:
+        """Keep the past of the map as it follows now (``PAST_SCHEMA``); False when it is as it was."""
+        if self.past_version() >= 0 and _plain(self._past, PAST_SCHEMA).equals(past):
+            return False
+        write_deltalake(self._past, past, mode="overwrite", schema_mode="overwrite")
         return True
 
     def _holds(self, resolution: Resolution) -> bool:
@@ -99,3 +113,7 @@ def _plain(folder: Path, schema: pa.Schema) -> pa.Table:
         },
         schema,
     )
+
+
+def _version(folder: Path) -> int:
+    return changed_in(DeltaTable(folder)) if DeltaTable.is_deltatable(str(folder)) else -1

@@ -40,14 +40,21 @@
 
 {#-
   Which identifiers stand together on the rows of a staging model, counted. `columns` maps each kind
-  of identifier to the column that holds it; `entities` are what the model is made from. Where new rows
-  replace none, an incremental build adds them to what was counted before, and history is not read
-  again; orders, and what points say of them, are counted anew, as lines may make or end one.
+  of identifier to the column that holds it; `entities` are what the model is made from. What a row says
+  now is evidence; when it was first known is what any version of it says, else a member whose tier
+  changed yesterday would have been unknown until then. Where new rows replace none, an incremental
+  build adds them to what was counted before, and history is not read again; orders, and what points
+  say of them, are counted anew, as lines may make or end one.
 -#}
 {% macro observed_together(relation, entities, columns, where) %}
 {%- set kinds = ['member_id', 'buyer_id', 'unionid', 'openid', 'external_userid', 'phone_token', 'email_token', 'remark_phone_token'] %}
 {#- Named while parsing, as the graph does not depend on how a model is built. -#}
 {%- do ref('superseded_row') %}
+{%- if entities | length == 1 %}
+{%- set versions = '(' ~ all_versions(entities[0]) ~ ')' %}
+{%- else %}
+{%- set versions = ref({'stg_orders': 'stg_order_versions'}.get(relation, relation)) %}
+{%- endif %}
 {%- set adds = is_incremental() and entities | length == 1 and not replaces_rows(entities[0]) %}
 {%- set counted %}
 select
@@ -55,11 +62,11 @@ select
     {%- for kind in kinds %}
     cast({{ columns.get(kind, 'null') }} as string) as {{ kind }},
     {%- endfor %}
-    count(*) as evidence_count,
-    min(coalesce(_event_at, _known_at)) as first_seen_at,
-    max(coalesce(_event_at, _known_at)) as last_seen_at,
+    count(case when _superseded_at is null then 1 end) as evidence_count,
+    min(case when _superseded_at is null then coalesce(_event_at, _known_at) end) as first_seen_at,
+    max(case when _superseded_at is null then coalesce(_event_at, _known_at) end) as last_seen_at,
     min(_known_at) as known_at
-from {{ ref(relation) }} as observed
+from {{ versions }} as observed
 where {{ where }}{% if adds %} and {{ is_new('observed') }}{% endif %}
 group by {{ columns.values() | join(', ') }}
 {%- endset %}
@@ -86,6 +93,7 @@ group by seen_in, {{ kinds | join(', ') }}
 {% macro seen_identifier(column, relation) %}
 select
     {{ column }} as identifier,
+    count(*) as evidence_count,
     min(coalesce(_event_at, _known_at)) as first_seen_at,
     max(coalesce(_event_at, _known_at)) as last_seen_at,
     min(_known_at) as known_at
@@ -96,7 +104,7 @@ group by {{ column }}
 
 {#- The identifiers of one kind in identity_observation. -#}
 {% macro observed_identifier(column) %}
-select {{ column }} as identifier, first_seen_at, last_seen_at, known_at
+select {{ column }} as identifier, evidence_count, first_seen_at, last_seen_at, known_at
 from {{ ref('identity_observation') }}
 where {{ column }} is not null
 {%- endmacro %}

@@ -17,7 +17,7 @@ from orchestration.lib.upstream import IDENTITY_TABLES as WRITES
 from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
 from siyu.audit import AuditLog
-from siyu.identity import IdentityStore, Resolution, resolve
+from siyu.identity import IdentityStore, Resolution, past, resolve
 from siyu.identity.resolution import DEFAULT_CAPS, TOTAL_CAP, rule_event_id
 from siyu.identity_rules import IdentityRule, read_rules
 from siyu.ops import GateResult, Standing
@@ -47,6 +47,10 @@ def _specs() -> list[dg.AssetSpec]:
         "identity_refused_edge": (
             "Which links between identifiers a cap or a manual rule refuses.\n\n"
             "因上限或人工规则而被拒绝的标识关联。"
+        ),
+        "customer_identifier_past": (
+            "Which customers identifiers belonged to before, as known then.\n\n"
+            "标识以往的客户归属（按当时可知）。"
         ),
     }
     return [
@@ -103,13 +107,16 @@ def identity() -> dg.Definitions:
             return
         rules = read_rules(workspace.retailer)
         versions = {table: ledger.begin_write(table, run_id, _GATES) for table in WRITES}
-        decided = _decide(workspace, rules, run_id)
-        changed = IdentityStore(workspace.paths).write(decided)
+        decided, before = _decide(workspace, rules, run_id)
+        store = IdentityStore(workspace.paths)
+        changed = store.write(decided)
+        store.write_past(before)
         _log(workspace, decided)
         rows = {
             WRITES[0]: decided.customer_identifier.num_rows,
             WRITES[1]: decided.events.num_rows,
             WRITES[2]: decided.refused_edges.num_rows,
+            WRITES[3]: before.num_rows,
         }
         decided_on = _basis(workspace, above)
         for table, version in versions.items():
@@ -133,19 +140,20 @@ def identity() -> dg.Definitions:
             asset_key=dg.AssetKey(WRITES[1].split(".")),
             metadata={"events_in_this_run": rows[WRITES[1]]},
         )
-        yield dg.MaterializeResult(
-            asset_key=dg.AssetKey(WRITES[2].split(".")),
-            metadata={"dagster/row_count": rows[WRITES[2]]},
-        )
+        for table in WRITES[2:]:
+            yield dg.MaterializeResult(
+                asset_key=asset_key(table), metadata={"dagster/row_count": rows[table]}
+            )
         yield from map(_check, verdicts)
 
     return dg.Definitions(assets=[resolve_identity])
 
 
 def _basis(workspace: Workspace, above: Sequence[str]) -> str:
-    """What the map follows from, and that it is still the one that was written."""
+    """What the map and its past follow from, and that they are still those that were written."""
     rules = [asdict(rule) for rule in read_rules(workspace.retailer)]
-    return basis(workspace, above, map=IdentityStore(workspace.paths).version(), rules=rules)
+    store = IdentityStore(workspace.paths)
+    return basis(workspace, above, map=store.version(), past=store.past_version(), rules=rules)
 
 
 def _standing(workspace: Workspace, above: Sequence[str]) -> dict[str, Standing] | None:
@@ -178,12 +186,16 @@ def _check(verdict: GateResult, **metadata: str) -> dg.AssetCheckResult:
     )
 
 
-def _decide(workspace: Workspace, rules: Sequence[IdentityRule], run_id: str) -> Resolution:
-    warehouse, namespaces = workspace.warehouse, workspace.retailer.identifiers
+def _decide(
+    workspace: Workspace, rules: Sequence[IdentityRule], run_id: str
+) -> tuple[Resolution, pa.Table]:
+    """Who is who, and who was before."""
+    identifiers, edges = (workspace.warehouse.read(f"FROM {table}") for table in READS)
+    namespaces = workspace.retailer.identifiers
     store = IdentityStore(workspace.paths)
-    return resolve(
-        identifiers=warehouse.read(f"FROM {READS[0]}"),
-        edges=warehouse.read(f"FROM {READS[1]}"),
+    decided = resolve(
+        identifiers=identifiers,
+        edges=edges,
         previous=store.previous(),
         caps={name: namespace.cap for name, namespace in namespaces.items()},
         member_namespaces={
@@ -194,6 +206,7 @@ def _decide(workspace: Workspace, rules: Sequence[IdentityRule], run_id: str) ->
         rules=rules,
         rules_before=store.rules_applied(),
     )
+    return decided, past(decided.customer_identifier, identifiers, edges, decided.rules)
 
 
 def _junk(workspace: Workspace) -> frozenset[str]:

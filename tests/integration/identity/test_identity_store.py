@@ -11,6 +11,7 @@ from deltalake import DeltaTable
 
 import siyu.identity.store as store_module
 from siyu.identity import IdentityStore, Resolution
+from siyu.identity.history import PAST_SCHEMA
 from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA
 from siyu.paths import Paths
 
@@ -84,6 +85,18 @@ def test_a_map_of_before_merges_could_be_undone_goes_back_to_what_it_says(tmp_pa
     store_module.write_deltalake(paths.identity / "customer_identifier", older)
 
     assert IdentityStore(paths).previous()["own_customer_id"].to_pylist() == ["c_1"]
+
+
+def test_a_past_that_is_as_it_was_is_not_written_again(tmp_path: Path) -> None:
+    store = IdentityStore(Paths(tmp_path, "r"))
+    row = dict.fromkeys(PAST_SCHEMA.names) | {"identifier": "crm:1", "customer_id": "c_2"}
+    before = pa.Table.from_pylist([row], PAST_SCHEMA)
+    assert store.past_version() == -1
+
+    assert store.write_past(before)
+    assert not store.write_past(before)
+    assert store.write_past(PAST_SCHEMA.empty_table())
+    assert store.past_version() == 1
 
 
 def test_events_of_a_run_killed_before_the_map_are_replaced(

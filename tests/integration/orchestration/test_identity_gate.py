@@ -14,6 +14,7 @@ from orchestration.resources import Workspace
 from siyu import identity_rules
 from siyu.config import Settings
 from siyu.identity import Resolution
+from siyu.identity.history import PAST_SCHEMA
 from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA
 from siyu.ops import Ledger
 from siyu.paths import Paths
@@ -57,7 +58,7 @@ def _run(
     decided: Resolution, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> dg.ExecuteInProcessResult:
     """The real step on a map as clustering might decide it."""
-    monkeypatch.setattr(identity, "_decide", lambda *_: decided)
+    monkeypatch.setattr(identity, "_decide", lambda *_: (decided, PAST_SCHEMA.empty_table()))
     workspace = dg.Definitions(
         resources={"workspace": Workspace()}, executor=dg.in_process_executor
     )

@@ -23,6 +23,7 @@ from orchestration.resources import Workspace
 from siyu import identity_rules
 from siyu.config import Settings
 from siyu.identity import IdentityStore, Resolution
+from siyu.identity.history import PAST_SCHEMA
 from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA
 from siyu.ops import GateResult, Ledger
 from siyu.paths import Paths
@@ -104,14 +105,15 @@ def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Step]:
 
 @pytest.fixture
 def resolving(step: Step, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
-    def decide(*_: object) -> Resolution:
+    def decide(*_: object) -> tuple[Resolution, pa.Table]:
         step.done += 1
         row = dict.fromkeys(MAP_SCHEMA.names) | {"identifier": "card:1", "customer_id": "c1"}
         event = dict.fromkeys(EVENT_SCHEMA.names) | {"event_id": "e1"}
-        return Resolution(
+        decided = Resolution(
             pa.Table.from_pylist([row], MAP_SCHEMA), pa.Table.from_pylist([event], EVENT_SCHEMA),
             REFUSED_SCHEMA.empty_table(), 1, 1,
         )  # fmt: skip
+        return decided, PAST_SCHEMA.empty_table()
 
     monkeypatch.setattr(identity, "tables_above", lambda _: (ABOVE,))
     monkeypatch.setattr(identity, "_decide", decide)
@@ -122,7 +124,7 @@ def test_who_is_who_is_not_decided_again(step: Step, resolving: dg.Definitions) 
     first, second = step.run(resolving), step.run(resolving)
 
     assert step.done == 1
-    assert len(second.get_asset_materialization_events()) == 3
+    assert len(second.get_asset_materialization_events()) == 4
     checks = second.get_asset_check_evaluations()
     assert {check.check_name for check in checks} == {"caps", "manual_rules"}
     for check in checks:
@@ -144,7 +146,12 @@ def _another_rule(step: Step) -> None:
     rules.write_text(",".join(identity_rules.COLUMNS) + "\n" + said, "utf-8")
 
 
-@pytest.mark.parametrize("change", [Step.write_above, _another_map, _another_rule])
+def _another_past(step: Step) -> None:
+    row = dict.fromkeys(PAST_SCHEMA.names) | {"identifier": "card:1", "customer_id": "c2"}
+    IdentityStore(step.paths).write_past(pa.Table.from_pylist([row], PAST_SCHEMA))
+
+
+@pytest.mark.parametrize("change", [Step.write_above, _another_map, _another_past, _another_rule])
 def test_who_is_who_is_decided_after(
     step: Step, resolving: dg.Definitions, change: Callable[[Step], None]
 ) -> None:

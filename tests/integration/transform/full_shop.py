@@ -96,6 +96,9 @@ def fill(made: Shop) -> None:
              "openid": "mini:1", "occurred_at": at("2026-01-11 03:00")},
             {"event_id": "e3", "event_name": "view", "channel": "mini_program",
              "occurred_at": at("2026-01-11 03:00")},
+            # Two days before anybody could know whose it is.
+            {"event_id": "e4", "event_name": "view", "channel": "mini_program",
+             "openid": "mini:1", "occurred_at": at("2026-01-08 03:00")},
         ],
     )  # fmt: skip
     made.land("campaigns", [{"campaign_id": "k1", "name": "Spring"}])

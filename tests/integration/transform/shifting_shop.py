@@ -56,9 +56,14 @@ EARLY = date(2026, 1, 25)
 SCHEMAS = ("staging", "unified", "marts", "features", "ops")
 # Of which run a row speaks, not of which customer, sale or product.
 STAMPS = ("_loaded_at", "_batch_id", "batch_id", "_file", "_row", "updated_run_id")
+# Which part of a customer bore its id before they were one follows from how the id came about.
+BY_ID = ("recorded_from",)
 # The identity events say how customers came about, and so differ with the order of arrival. Tables
 # on the way to the features hold the days of the last run.
-LEFT_OUT = ("unified.identity_event", "features.order_as_of", "features.feature_date")
+LEFT_OUT = (
+    "unified.identity_event", "unified.customer_identifier_history", "features.order_as_of",
+    "features.feature_date",
+)  # fmt: skip
 
 Made = tuple[str, Mapping[str, Any]]
 
@@ -284,7 +289,11 @@ def content(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
     return {
         table: sorted(
             (
-                tuple(_plain(value, names) for name, value in one.items() if name not in STAMPS)
+                tuple(
+                    _plain(value, names)
+                    for name, value in one.items()
+                    if name not in STAMPS and name not in BY_ID
+                )
                 for one in found
             ),
             key=repr,

@@ -60,6 +60,8 @@ def test_unified_gates_stop_rows_that_break_them(copy: Shop) -> None:
         "DELETE FROM unified.fct_message",
         "INSERT INTO unified.identity_refused_edge (identifier_a, identifier_b, rule_id, reason) "
         "SELECT 'crm:1', 'phone:a', 'member_phone', 'a whim' FROM range(2)",
+        "UPDATE unified.customer_identifier_history SET recorded_to = TIMESTAMP '2026-01-09' "
+        "WHERE identifier = 'mini:1' AND NOT is_current",
     )
 
     assert not run.success
@@ -76,6 +78,7 @@ def test_unified_gates_stop_rows_that_break_them(copy: Shop) -> None:
         "required_identity_refused_edge": "identifier_a=crm:1",
         "accepted_values_identity_refused_edge_reason": "a whim",
         "row_per_key_fct_message": "rows_here=0, rows_there=1",
+        "unified_customer_identifier_history_is_whole": "identifier=mini:1",
     }
     for prefix, key in expected.items():
         name = next((name for name in by_name if name.startswith(prefix)), None)

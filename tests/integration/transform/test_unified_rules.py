@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
-from tiny_lake import Shop, at
+from tiny_lake import Shop, at, shop
 
 
-def by_id(shop: Shop, table: str, key: str) -> dict[str, dict[str, object]]:
-    return {row[key]: row for row in shop.rows(f"SELECT * FROM {table}")}
+def by_id(made: Shop, table: str, key: str) -> dict[str, dict[str, object]]:
+    return {row[key]: row for row in made.rows(f"SELECT * FROM {table}")}
 
 
 def test_the_latest_version_of_an_order_counts_and_every_version_is_kept(built: Shop) -> None:
@@ -123,6 +124,57 @@ def test_an_identifier_without_any_link_is_a_customer_of_its_own(built: Shop) ->
     )
 
     assert [(row["is_member"], row["identifier_count"]) for row in customer] == [(False, 1)]
+
+
+def test_an_identifier_was_a_customer_of_its_own_until_its_link_was_known(built: Shop) -> None:
+    known = built.rows(
+        "SELECT * FROM unified.customer_identifier_history WHERE identifier = 'mini:1' "
+        "ORDER BY recorded_from"
+    )
+    member = built.one(
+        "SELECT customer_id FROM unified.customer_identifier WHERE identifier = 'crm:1'"
+    )
+    alone, linked = at("2026-01-08 03:00"), at("2026-01-10 03:00")
+
+    assert [(row["recorded_from"], row["recorded_to"], row["is_current"]) for row in known] == [
+        (alone, linked, False), (linked, None, True)
+    ]  # fmt: skip
+    assert [(row["effective_from"], row["effective_to"]) for row in known] == [
+        (alone, linked), (linked, None)
+    ]  # fmt: skip
+    assert known[0]["customer_id"] != known[1]["customer_id"] == member
+    assert built.rows(
+        "SELECT recorded_from FROM unified.customer_identifier "
+        "WHERE identifier IN ('mini:1', 'crm:1') ORDER BY recorded_from"
+    ) == [{"recorded_from": at("2026-01-02 03:00")}, {"recorded_from": linked}]
+
+
+def test_a_link_was_known_when_a_version_first_showed_it(tmp_path: Path) -> None:
+    """The newest version of a member is of yesterday, as its tier changed; its phone is no news."""
+    made = shop(tmp_path, ["members"])
+    member = {
+        "member_id": "crm:1",
+        "phone_token": "phone:a",
+        "registered_at": at("2026-01-02 03:00"),
+    }
+    first, later = at("2026-01-03 03:00"), at("2026-02-20 03:00")
+    made.land("members", [member | {"updated_at": first, "_known_at": first}])
+    made.land("members", [member | {"updated_at": later, "_known_at": later}], superseding=1)
+    made.land(
+        "members",
+        [{"member_id": "crm:2", "phone_token": "phone:wrong", "_known_at": first},
+         {"member_id": "crm:2", "updated_at": later, "_known_at": later}],
+        superseding=1,
+    )  # fmt: skip
+    made.register()
+    made.make("+stg_identity_edge", "+stg_identifier")
+
+    assert made.rows("SELECT identifier_b, known_at FROM staging.stg_identity_edge") == [
+        {"identifier_b": "phone:a", "known_at": first}
+    ]
+    assert made.rows("SELECT identifier, known_at FROM staging.stg_identifier ORDER BY 1") == [
+        {"identifier": name, "known_at": first} for name in ("crm:1", "crm:2", "phone:a")
+    ]
 
 
 def test_edges_carry_the_priority_of_their_rule(built: Shop) -> None:

@@ -17,8 +17,7 @@ import pyarrow as pa
 
 from siyu.config import REPO, Settings
 from siyu.contracts import contract
-from siyu.identity.resolution import resolve
-from siyu.identity.store import IdentityStore
+from siyu.identity import IdentityStore, past, resolve
 from siyu.lake import Lake, Manifest, commit
 from siyu.paths import Paths
 from siyu.retailer import Retailer
@@ -166,17 +165,11 @@ class Shop:
         """Resolve identities from what staging says, and let the lake show them."""
         warehouse = Warehouse.of(self.settings)
         store = IdentityStore(self.paths)
-        store.write(
-            resolve(
-                warehouse.read("SELECT * FROM staging.stg_identifier"),
-                warehouse.read("SELECT * FROM staging.stg_identity_edge"),
-                store.previous(),
-                {},
-                ["crm"],
-                junk,
-                "run-1",
-            )
-        )
+        identifiers = warehouse.read("SELECT * FROM staging.stg_identifier")
+        edges = warehouse.read("SELECT * FROM staging.stg_identity_edge")
+        decided = resolve(identifiers, edges, store.previous(), {}, ["crm"], junk, "run-1")
+        store.write(decided)
+        store.write_past(past(decided.customer_identifier, identifiers, edges))
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = Warehouse.of(self.settings).read(sql).to_pylist()

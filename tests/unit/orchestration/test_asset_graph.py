@@ -43,12 +43,14 @@ ASSETS = {
         stg_orders_from_lines stg_payments stg_points stg_products stg_products_from_lines
         stg_refund_versions stg_refunds stg_refunds_from_lines stg_staff stg_stores superseded_row
     """,
-    "identity": "customer_identifier identity_event identity_refused_edge",
+    "identity": """
+        customer_identifier customer_identifier_past identity_event identity_refused_edge
+    """,
     "unified": """
-        customer_identifier dim_campaign dim_content dim_customer dim_customer_history dim_date
-        dim_product dim_staff dim_store fct_consent fct_group_membership fct_interaction fct_message
-        fct_order fct_order_line fct_point_entry fct_refund fct_wecom_relationship identity_event
-        identity_refused_edge
+        customer_identifier customer_identifier_history dim_campaign dim_content dim_customer
+        dim_customer_history dim_date dim_product dim_staff dim_store fct_consent
+        fct_group_membership fct_interaction fct_message fct_order fct_order_line fct_point_entry
+        fct_refund fct_wecom_relationship identity_event identity_refused_edge
     """,
     "marts": "cohort_retention customer_360 customer_rfm kpi_weekly",
     "ops": "integrity_violation wecom_callback_loss",

@@ -1,5 +1,5 @@
 -- An order of the mall names a buyer, and no member; the CRM's points account says whose it was. An order
--- that names its member says so itself. The pair is known once both rows are.
+-- that names its member says so itself. The pair is known once both rows are, in every version of either.
 select
     bought.order_id,
     entry.member_id,
@@ -7,9 +7,10 @@ select
     bought.unionid,
     bought.openid,
     entry._event_at,
-    greatest(entry._known_at, bought._known_at) as _known_at
-from {{ ref('stg_points') }} as entry
-inner join {{ ref('stg_orders') }} as bought on entry.order_id = bought.order_id
+    greatest(entry._known_at, bought._known_at) as _known_at,
+    least(entry._superseded_at, bought._superseded_at) as _superseded_at
+from ({{ all_versions('points') }}) as entry
+inner join {{ ref('stg_order_versions') }} as bought on entry.order_id = bought.order_id
 where
     bought.member_id is null
     and coalesce(bought.buyer_id, bought.unionid, bought.openid) is not null

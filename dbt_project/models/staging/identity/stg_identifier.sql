@@ -31,3 +31,4 @@ select
 from seen
 where {{ is_touched() }}
 group by identifier
+having sum(evidence_count) > 0

@@ -64,3 +64,4 @@ select
 from pair
 where identifier_a < identifier_b and {{ is_touched() }}
 group by identifier_a, identifier_b, rule_id, priority
+having sum(evidence_count) > 0
