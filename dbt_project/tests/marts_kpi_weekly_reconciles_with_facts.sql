@@ -17,13 +17,15 @@ facts as (
     from (
         select
             count(*) as orders,
-            coalesce(sum(orders.net_amount), 0) as net_sales
+            coalesce(sum({{ in_reporting_currency('orders', 'net_amount') }}), 0) as net_sales
         from {{ ref('fct_order') }} as orders
+        {{ join_exchange_rate('orders', 'ordered_date') }}
         where orders.is_counted and orders.ordered_date <= {{ as_of_date() }}
     ) as sales
     cross join (
-        select coalesce(sum(fct_refund.amount), 0) as refunded
+        select coalesce(sum({{ in_reporting_currency('fct_refund', 'amount') }}), 0) as refunded
         from {{ ref('fct_refund') }} as fct_refund
+        {{ join_exchange_rate('fct_refund', 'refunded_date') }}
         where fct_refund.is_counted and fct_refund.refunded_date <= {{ as_of_date() }}
     ) as refunds
 )

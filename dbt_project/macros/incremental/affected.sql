@@ -222,6 +222,17 @@
     select refund_id from {{ this }} where document_id in (select key from touched)
 {%- endmacro %}
 
+{#- A query of the payments of new batches, and those of the orders that new batches touch. -#}
+{% macro touched_payments() -%}
+    with touched as ({{ touched_orders() }})
+
+    select payment.payment_id as key from {{ source('lake', 'payments') }} as payment
+    where {{ is_new('payment') }}
+    union
+    select payment.payment_id from {{ source('lake', 'payments') }} as payment
+    where payment.order_id in (select touched.key from touched)
+{%- endmacro %}
+
 {#-
   A query of the products that lines of new batches name in any version, and those the master gains.
   Products of the master are not derived, so lines need not be read for them; that they are gone from

@@ -90,16 +90,10 @@ where old.entity = '{{ entity }}' and not exists (select 1 from here where here.
 {% endtest %}
 
 {#- The sale lines of an order add up to its header, to the cent; orders without lines aside. -#}
-{% test lines_add_up(model, orders) %}
-select header.order_id, header.net_amount, summed.net_amount as lines_net_amount
-from {{ orders }} as header
-inner join (
-    select order_id, sum(net_amount) as net_amount
-    from {{ model }}
-    where line_type = 'sale'
-    group by order_id
-) as summed on header.order_id = summed.order_id
-where abs(header.net_amount - summed.net_amount) >= 0.01
+{% test lines_add_up(model) %}
+select order_id, header_amount, lines_amount
+from {{ model }}
+where reason = 'header_vs_lines' and abs(difference) >= 0.01
 {% endtest %}
 
 {#- Every key of the lake's entity has at least one period here, where `condition` holds of its rows. -#}

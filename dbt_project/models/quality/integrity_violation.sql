@@ -6,87 +6,33 @@
   What does not fit together across rows, each case with both sides. One query per rule; every one
   yields the same columns as text, so that a table of violations needs no knowledge of the entities.
   What the retailer does not supply is not missed: a reference counts only where its target has rows.
-  Amounts compare to within a cent, in one currency; where currencies differ there is no difference to
-  state, and the two amounts show it.
+  Which amounts of an order differ is unified.order_reconciliation's to find; where currencies differ there
+  is no difference to state, and the two amounts show it.
 -#}
 with
 header as (
-    select
-        order_id,
-        net_amount,
-        net_amount + shipping_amount + tax_amount as total_amount,
-        currency,
-        is_counted,
-        ordered_at,
-        _source
+    select order_id
     from {{ ref('fct_order') }}
     where not is_derived
 ),
 
-lines as (
-    select
-        order_id,
-        sum(net_amount) as amount,
-        case when min(currency) = max(currency) then min(currency) else 'several currencies' end as currencies,
-        cast(count(*) as string) || ' lines' as what
-    from {{ ref('fct_order_line') }}
-    where line_type = 'sale'
-    group by order_id
-),
-
-paid as (
-    select
-        order_id,
-        sum(amount) as amount,
-        case when min(currency) = max(currency) then min(currency) else 'several currencies' end as currencies,
-        cast(count(*) as string) || ' payments' as what
-    from ({{ latest_versions('payments') }}) as latest
-    where status = 'succeeded'
-    group by order_id
-),
-
-refunded as (
-    select
-        order_id,
-        sum(amount) as amount,
-        case when min(currency) = max(currency) then min(currency) else 'several currencies' end as currencies,
-        cast(count(*) as string) || ' refunds' as what
-    from {{ ref('fct_refund') }}
-    where status = 'completed' and not is_derived
-    group by order_id
-),
-
--- All three sums beside the header they belong to, where one of them does not fit it.
+-- What order_reconciliation lists of orders with headers. To within a cent an amount is what it should be.
 unequal as (
-    select
-        header.*,
-        lines.amount as lines_amount,
-        lines.currencies as lines_currencies,
-        lines.what as lines_what,
-        paid.amount as paid_amount,
-        paid.currencies as paid_currencies,
-        paid.what as paid_what,
-        refunded.amount as refunded_amount,
-        refunded.currencies as refunded_currencies,
-        refunded.what as refunded_what
-    from header
-    left join lines on header.order_id = lines.order_id
-    left join paid on header.order_id = paid.order_id
-    left join refunded on header.order_id = refunded.order_id
+    select *
+    from {{ ref('order_reconciliation') }}
     where
-        abs(header.net_amount - lines.amount) > 0.01
-        or (header.is_counted and abs(header.total_amount - paid.amount) > 0.01)
-        or refunded.amount - header.total_amount > 0.01
-        or lines.currencies <> header.currency
-        or (header.is_counted and paid.currencies <> header.currency)
-        or refunded.currencies <> header.currency
+        not is_derived
+        and (difference is null or abs(difference) > 0.01 or reason = 'order_without_lines')
 ),
 
 compared as (
-    {%- for rule, name, entity, left, more, counts in [
-        ('order_net_is_sum_of_lines', 'lines', 'order_lines', 'net_amount', 'net_amount - lines_amount', 'true'),
-        ('payments_are_order_total', 'paid', 'payments', 'total_amount', 'total_amount - paid_amount', 'is_counted'),
-        ('refunds_within_order_total', 'refunded', 'refunds', 'total_amount', '0', 'true'),
+    {%- for rule, entity, left, right, counted, reasons, condition in [
+        ('order_net_is_sum_of_lines', 'order_lines', 'header_amount', 'lines_amount', 'line_count',
+         ('header_vs_lines', 'lines_in_other_currency'), 'true'),
+        ('payments_are_order_total', 'payments', 'due_amount', 'paid_amount', 'payment_count',
+         ('unpaid_balance', 'overpaid', 'payments_in_other_currency'), 'is_counted'),
+        ('refunds_within_order_total', 'refunds', 'due_amount', 'refunded_amount', 'refund_count',
+         ('refund_exceeds_order', 'refunds_in_other_currency'), 'true'),
     ] %}
     select
         '{{ rule }}' as rule,
@@ -94,41 +40,16 @@ compared as (
         order_id,
         {{ left }} as amount,
         currency,
-        {{ name }}_amount as other_amount,
-        {{ name }}_currencies as other_currency,
-        {{ name }}_what as what,
-        {{ left }} - {{ name }}_amount as difference
+        {{ right }} as other_amount,
+        other_currency,
+        cast({{ counted }} as string) || ' {{ entity | replace('order_', '') }}' as what,
+        difference
     from unequal
-    where
-        ({{ left }} - {{ name }}_amount < -0.01 or {{ more }} > 0.01 or currency <> {{ name }}_currencies)
-        and {{ counts }}
+    where reason in {{ text_list(reasons) }} and {{ condition }}
     {%- if not loop.last %}
     union all
     {%- endif %}
     {%- endfor %}
-),
-
--- Inputs whose orders have lines, and the first order that has some.
-lined as (
-    select
-        header._source,
-        min(header.ordered_at) as since
-    from header
-    inner join lines on header.order_id = lines.order_id
-    group by header._source
-),
-
--- Counted orders of such inputs without a line of any kind.
-bare as (
-    select header.*
-    from header
-    inner join lined on header._source = lined._source and header.ordered_at >= lined.since
-    where
-        header.is_counted
-        and not exists (
-            select 1 from {{ ref('fct_order_line') }} as line
-            where line.order_id = header.order_id
-        )
 ),
 
 landed as (
@@ -139,17 +60,13 @@ landed as (
     from ({{ latest_versions('orders') }}) as latest
     where
         latest.order_id in (select unequal.order_id from unequal)
-        or latest.order_id in (select bare.order_id from bare)
 ),
 
 -- Orders of which there are lines and no header: few, so that lines are looked through once.
 headless as (
-    select lines.order_id
-    from lines
-    where not exists (
-        select 1 from header
-        where header.order_id = lines.order_id
-    )
+    select order_id
+    from {{ ref('order_reconciliation') }}
+    where reason = 'lines_without_header'
 ),
 
 found as (
@@ -224,16 +141,17 @@ found as (
         'orders_have_lines' as rule,
         'WARN' as severity,
         'orders' as entity,
-        bare.order_id as entity_key,
+        unequal.order_id as entity_key,
         'order_lines' as other_entity,
-        bare.order_id as other_key,
-        cast({{ money('bare.net_amount') }} as string) || ' ' || bare.currency as left_value,
+        unequal.order_id as other_key,
+        cast(unequal.header_amount as string) || ' ' || unequal.currency as left_value,
         cast(null as string) as right_value,
-        {{ money('bare.net_amount') }} as difference,
+        unequal.difference,
         landed._source as source,
         landed._batch_id as batch_id
-    from bare
-    left join landed on bare.order_id = landed.order_id
+    from unequal
+    left join landed on unequal.order_id = landed.order_id
+    where unequal.reason = 'order_without_lines'
     union all
     select
         compared.rule,
@@ -242,10 +160,10 @@ found as (
         compared.order_id as entity_key,
         compared.other_entity,
         compared.order_id as other_key,
-        cast({{ money('compared.amount') }} as string) || ' ' || compared.currency as left_value,
-        cast({{ money('compared.other_amount') }} as string) || ' ' || compared.other_currency
-        || ' in ' || compared.what as right_value,
-        case when compared.currency = compared.other_currency then {{ money('compared.difference') }} end as difference,
+        cast(compared.amount as string) || ' ' || compared.currency as left_value,
+        cast(compared.other_amount as string) || ' ' || compared.other_currency || ' in ' || compared.what
+            as right_value,
+        compared.difference,
         landed._source as source,
         landed._batch_id as batch_id
     from compared

@@ -14,8 +14,7 @@ from tiny_lake import Shop, at, line, order
 from siyu.transform import run_dbt
 
 WHEN = "2026-01-09 03:00"
-ENTITIES = (*MAPPED, "payments", "inventory", "coupons", "feedback", "groups", "experiments",
-            "assignments")  # fmt: skip
+ENTITIES = (*MAPPED, "inventory", "coupons", "feedback", "groups", "experiments", "assignments")
 
 
 def payment(payment_id: str, order_id: str, amount: float, **more: Any) -> dict[str, Any]:
@@ -51,6 +50,7 @@ def fill(made: Shop) -> None:
             order("newer", WHEN, 11.0, updated_at=at("2026-01-10 03:00")),
             order("bare", WHEN, 10.0),
             order("before lines", "2026-01-01 03:00", 10.0),
+            *(order(name, WHEN, 10.0) for name in ("euros", "overpaid", "kept", "fraction")),
         ],
         superseding=2,
     )
@@ -67,6 +67,9 @@ def fill(made: Shop) -> None:
             line("newer", 1, WHEN, 11.0),
             line("strangers", 1, WHEN, 9.99, product_id="p9"),
             line("nowhere", 1, WHEN, 5.0),
+            line("euros", 1, WHEN, 10.0, currency="EUR"),
+            *(line(name, 1, WHEN, 10.0) for name in ("overpaid", "kept")),
+            line("fraction", 1, WHEN, 9.9975),
             # A credit note is no order, and an adjustment sells nothing.
             line("note", 1, WHEN, -5.0),
             line("good", 3, WHEN, 5.0, line_type="adjustment", product_id="p9"),
@@ -82,6 +85,10 @@ def fill(made: Shop) -> None:
             payment("5", "dollars", 10.0, currency="USD"),
             payment("6", "nowhere", 1.0),
             payment("7", "unpaid", 3.0),
+            payment("8", "overpaid", 12.0),
+            payment("9", "kept", 5.0),
+            payment("10", "ghost", 4.0),
+            *(payment(name, name, 10.0) for name in ("euros", "fraction", "lines")),
         ],
     )
     made.land(
@@ -92,6 +99,9 @@ def fill(made: Shop) -> None:
             refund("3", "refunded", 0.5),
             refund("4", "lines", 99.0, status="rejected"),
             refund("5", "nowhere", 1.0),
+            refund("6", "euros", 1.0, currency="EUR"),
+            refund("7", "kept", 6.0),
+            refund("8", "ghost", 3.0),
         ],
     )
     made.land(

@@ -5,11 +5,14 @@ What belongs here: the rows. What does not: what the tables make of them; that i
 
 from __future__ import annotations
 
+from datetime import date
+
 from tiny_lake import Shop, at, line, order
 
 MAPPED = (
     "members", "contacts", "staff", "stores", "products", "orders", "order_lines", "refunds",
-    "interactions", "campaigns", "messages", "group_members", "consents", "points",
+    "interactions", "campaigns", "messages", "group_members", "consents", "points", "payments",
+    "exchange_rates",
 )  # fmt: skip
 
 
@@ -48,6 +51,7 @@ def fill(made: Shop) -> None:
             order("o2", "2026-01-15 03:00", 50.0, unionid="wx:1", store_id="shop2"),
             order("o3", "2026-01-16 03:00", 30.0, phone_token="phone:b", status="cancelled"),
             order("o4", "2026-01-17 03:00", 20.0),
+            order("usd", "2026-01-18 03:00", 10.0, currency="USD"),
         ],
     )  # fmt: skip
     made.land(
@@ -66,6 +70,7 @@ def fill(made: Shop) -> None:
             line("o2", 1, "2026-01-15 03:00", 50.0),
             line("o3", 1, "2026-01-16 03:00", 30.0),
             line("o4", 1, "2026-01-17 03:00", 20.0),
+            line("usd", 1, "2026-01-18 03:00", 10.0, currency="USD"),
             # An order that the headers lack, and a credit note.
             line("o5", 1, "2026-01-20 03:00", 40.0, member_id="crm:2", channel="web"),
             line("o5", 2, "2026-01-20 03:00", 5.0, product_id="POST", line_type="charge",
@@ -133,5 +138,22 @@ def fill(made: Shop) -> None:
              "order_id": "o5", "occurred_at": at("2026-01-20 03:00")},
             {"entry_id": "t2", "member_id": "crm:1", "change": 50, "reason": "purchase",
              "order_id": "o2", "occurred_at": at("2026-01-15 04:00")},
+        ],
+    )  # fmt: skip
+    made.land(
+        "payments",
+        [
+            {"payment_id": "y1", "order_id": "o1", "amount": 98.0, "currency": "CNY",
+             "status": "succeeded", "paid_at": at("2026-01-09 18:01"), "method": "cash"},
+            {"payment_id": "y2", "order_id": "o2", "amount": 49.0, "currency": "CNY",
+             "status": "succeeded", "paid_at": at("2026-01-15 03:01")},
+        ],
+    )  # fmt: skip
+    made.land(
+        "exchange_rates",
+        [
+            {"from_currency": "USD", "to_currency": "CNY", "rate_date": date(2026, 1, day),
+             "rate": rate}
+            for day, rate in ((10, 7.12345678), (20, 7.1))
         ],
     )  # fmt: skip

@@ -62,13 +62,21 @@ def test_unified_gates_stop_rows_that_break_them(copy: Shop) -> None:
         "SELECT 'crm:1', 'phone:a', 'member_phone', 'a whim' FROM range(2)",
         "UPDATE unified.customer_identifier_history SET recorded_to = TIMESTAMP '2026-01-09' "
         "WHERE identifier = 'mini:1' AND NOT is_current",
+        "INSERT INTO unified.fct_payment FROM unified.fct_payment WHERE payment_id = 'y2'",
+        "UPDATE unified.fct_payment SET paid_date = NULL WHERE payment_id = 'y1'",
+        "INSERT INTO unified.dim_exchange_rate FROM unified.dim_exchange_rate "
+        "WHERE date_day = '2026-02-01'",
+        "UPDATE unified.dim_exchange_rate SET rate = NULL WHERE date_day = '2026-02-02'",
+        "INSERT INTO unified.order_reconciliation FROM unified.order_reconciliation "
+        "WHERE order_id = 'o2'",
+        "UPDATE unified.order_reconciliation SET reason = 'bad luck' WHERE order_id = 'usd'",
     )
 
     assert not run.success
     by_name = failed(run)
     expected = {
         "unique_fct_order_order_id": "unique_field=o4",
-        "same_rows_fct_order": "rows_here=6",
+        "same_rows_fct_order": "rows_here=7",
         "reconciles_fct_refund_amount": "total_here=94.0100",
         "unique_key_fct_order_line": "order_id=o5, line_no=1",
         "not_negative_fct_refund_amount": "refund_id=r1",
@@ -79,6 +87,14 @@ def test_unified_gates_stop_rows_that_break_them(copy: Shop) -> None:
         "accepted_values_identity_refused_edge_reason": "a whim",
         "row_per_key_fct_message": "rows_here=0, rows_there=1",
         "unified_customer_identifier_history_is_whole": "identifier=mini:1",
+        "row_per_key_fct_payment": "rows_here=3, rows_there=2",
+        "unique_fct_payment_payment_id": "unique_field=y2",
+        "required_fct_payment": "payment_id=y1",
+        "reconciles_fct_payment_amount": "total_here=196.0000",
+        "unique_key_dim_exchange_rate": "from_currency=USD, date_day=2026-02-01",
+        "required_dim_exchange_rate": "date_day=2026-02-02",
+        "unique_key_order_reconciliation": "order_id=o2, reason=unpaid_balance",
+        "accepted_values_order_reconciliation": "bad luck",
     }
     for prefix, key in expected.items():
         name = next((name for name in by_name if name.startswith(prefix)), None)
@@ -155,7 +171,7 @@ def test_lines_that_do_not_add_up_to_their_header_warn(tmp_path: Path) -> None:
     made.land("order_lines", [line("o1", 1, "2026-01-09 03:00", 9.0)])
     made.register()
 
-    run = build(made, "+fct_order_line")
+    run = build(made, "+order_reconciliation")
 
     assert run.success
     (warned,) = [r for r in run.tests if r.name.startswith("lines_add_up")]

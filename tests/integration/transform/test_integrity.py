@@ -18,6 +18,7 @@ def test_every_rule_finds_its_rows_and_no_others(found: list[dict[str, Any]]) ->
     assert [(row["rule"], row["severity"], row["entity_key"]) for row in found] == [
         ("order_lines_order_id_known", "ERROR", "nowhere|1"),
         ("order_lines_product_id_known", "WARN", "strangers|1"),
+        ("order_net_is_sum_of_lines", "ERROR", "euros"),
         ("order_net_is_sum_of_lines", "ERROR", "lines"),
         ("orders_have_lines", "WARN", "bare"),
         ("orders_key_unique", "ERROR", "twice"),
@@ -25,10 +26,15 @@ def test_every_rule_finds_its_rows_and_no_others(found: list[dict[str, Any]]) ->
         ("orders_staff_id_known", "WARN", "strangers"),
         ("orders_store_id_known", "WARN", "strangers"),
         ("payments_are_order_total", "ERROR", "dollars"),
+        ("payments_are_order_total", "ERROR", "kept"),
+        ("payments_are_order_total", "ERROR", "overpaid"),
         ("payments_are_order_total", "ERROR", "paid"),
+        ("payments_order_id_known", "ERROR", "10"),
         ("payments_order_id_known", "ERROR", "6"),
         ("points_member_id_known", "WARN", "t1"),
         ("refunds_order_id_known", "ERROR", "5"),
+        ("refunds_order_id_known", "ERROR", "8"),
+        ("refunds_within_order_total", "ERROR", "euros"),
         ("refunds_within_order_total", "ERROR", "refunded"),
     ]
 

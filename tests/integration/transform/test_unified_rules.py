@@ -37,6 +37,7 @@ def test_net_revenue_takes_off_completed_refunds_and_leaves_out_what_does_not_co
         "o3": Decimal(0),  # cancelled
         "o4": Decimal(20),
         "o5": Decimal(40),  # header derived from lines; its postage is not goods
+        "usd": Decimal(10),
     }
     assert orders["o5"]["shipping_amount"] == Decimal(5)
     assert orders["o5"]["is_derived"] is True
@@ -76,8 +77,8 @@ def test_revenue_by_orders_equals_revenue_by_lines_and_refunds(built: Shop) -> N
 
 
 def test_no_line_is_dropped_whatever_its_type(built: Shop) -> None:
-    assert built.one("SELECT count(*) FROM unified.fct_order_line") == 9
-    assert built.one("SELECT sum(net_amount) FROM unified.fct_order_line") == Decimal("218")
+    assert built.one("SELECT count(*) FROM unified.fct_order_line") == 10
+    assert built.one("SELECT sum(net_amount) FROM unified.fct_order_line") == Decimal("228")
 
 
 def test_orders_resolve_by_the_strongest_identifier_and_stay_when_unresolved(built: Shop) -> None:
@@ -89,6 +90,7 @@ def test_orders_resolve_by_the_strongest_identifier_and_stay_when_unresolved(bui
         "o3": "phone",
         "o4": None,
         "o5": "member_id",
+        "usd": None,
     }
     assert orders["o1"]["customer_id"] == orders["o2"]["customer_id"]
     assert orders["o4"]["is_resolved"] is False
@@ -236,3 +238,25 @@ def test_points_tell_whose_an_order_was_that_names_no_member(built: Shop) -> Non
         {"identifier_a": "crm:1", "identifier_b": "wx:1", "rule_id": "points_member_unionid",
          "known_at": at("2026-01-15 04:00")},
     ]  # fmt: skip
+
+
+def test_a_payment_belongs_to_the_customer_of_its_order(built: Shop) -> None:
+    orders = by_id(built, "unified.fct_order", "order_id")
+    payments = by_id(built, "unified.fct_payment", "payment_id")
+
+    assert payments["y1"]["customer_id"] == orders["o1"]["customer_id"]
+    assert (payments["y1"]["identifier"], payments["y1"]["is_resolved"]) == ("crm:1", True)
+    assert (payments["y1"]["amount"], payments["y1"]["method"]) == (Decimal(98), "cash")
+
+
+def test_a_day_without_a_rate_has_the_last_one_before_it_and_none_before_the_first(
+    built: Shop,
+) -> None:
+    rates = by_id(built, "unified.dim_exchange_rate", "date_day")
+
+    assert (min(rates), max(rates), len(rates)) == (date(2026, 1, 10), date(2026, 2, 28), 50)
+    assert (rates[date(2026, 1, 19)]["rate"], rates[date(2026, 1, 19)]["age_days"]) == (
+        Decimal("7.12345678"),
+        9,
+    )
+    assert rates[date(2026, 2, 28)]["rate"] == Decimal("7.1")

@@ -6,13 +6,11 @@ with purchases as (
         orders.channel,
         orders.store_id,
         orders.ordered_date,
-        orders.net_amount,
+        orders.net_amount_reporting as net_amount,
+        orders.is_unconverted,
         {{ days_between('orders.ordered_date', as_of_date()) }} as age_days
-    from {{ ref('fct_order') }} as orders
-    where
-        orders.is_counted
-        and orders.customer_id is not null
-        and orders.ordered_date <= {{ as_of_date() }}
+    from {{ ref('int_sale') }} as orders
+    where orders.customer_id is not null
 ),
 
 purchase_totals as (
@@ -25,6 +23,7 @@ purchase_totals as (
         {{ count_younger('purchases.age_days', 30) }} as orders_30d,
         {{ count_younger('purchases.age_days', 90) }} as orders_90d,
         {{ count_younger('purchases.age_days', 365) }} as orders_365d,
+        count(case when not purchases.is_unconverted then 1 end) as valued_orders,
         sum(purchases.net_amount) as sales_lifetime,
         {{ sum_younger('purchases.net_amount', 'purchases.age_days', 30) }} as sales_30d,
         {{ sum_younger('purchases.net_amount', 'purchases.age_days', 90) }} as sales_90d,
@@ -43,14 +42,11 @@ refund_totals as (
         {{ sum_younger('refunds.amount', 'refunds.age_days', 365) }} as refunded_365d
     from (
         select
-            fct_refund.customer_id,
-            fct_refund.amount,
-            {{ days_between('fct_refund.refunded_date', as_of_date()) }} as age_days
-        from {{ ref('fct_refund') }} as fct_refund
-        where
-            fct_refund.is_counted
-            and fct_refund.customer_id is not null
-            and fct_refund.refunded_date <= {{ as_of_date() }}
+            refund.customer_id,
+            refund.amount_reporting as amount,
+            {{ days_between('refund.refunded_date', as_of_date()) }} as age_days
+        from {{ ref('int_refund') }} as refund
+        where refund.customer_id is not null
     ) as refunds
     group by refunds.customer_id
 ),
@@ -76,10 +72,11 @@ category_purchases as (
     select
         lines.customer_id,
         products.category_l1,
-        lines.net_amount
+        {{ in_reporting_currency('lines', 'net_amount') }} as net_amount
     from {{ ref('fct_order_line') }} as lines
     inner join {{ ref('dim_product') }} as products
         on lines.product_id = products.product_id
+    {{ join_exchange_rate('lines', 'ordered_date') }}
     where
         lines.is_counted
         and lines.customer_id is not null
@@ -156,7 +153,7 @@ select
     {%- endfor %}
     coalesce(refund_totals.refunds_lifetime, 0) as refunds_lifetime,
     {{ money('coalesce(refund_totals.refunded_lifetime, 0)') }} as refunded_amount_lifetime,
-    {{ money(divide('purchase_totals.sales_lifetime', 'purchase_totals.orders_lifetime')) }}
+    {{ money(divide('purchase_totals.sales_lifetime', 'purchase_totals.valued_orders')) }}
         as average_order_value,
     '{{ var("currency") }}' as currency,
     favourite_category.favourite as favourite_category,

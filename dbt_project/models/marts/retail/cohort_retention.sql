@@ -1,14 +1,11 @@
 -- Customers by the month of their first counted order, followed month by month up to the as-of day.
 with orders as (
     select
-        fct_order.customer_id,
-        {{ period_start('month', 'fct_order.ordered_date') }} as month_start,
-        fct_order.net_amount
-    from {{ ref('fct_order') }} as fct_order
-    where
-        fct_order.is_counted
-        and fct_order.customer_id is not null
-        and fct_order.ordered_date <= {{ as_of_date() }}
+        sale.customer_id,
+        {{ period_start('month', 'sale.ordered_date') }} as month_start,
+        sale.net_amount_reporting as net_amount
+    from {{ ref('int_sale') }} as sale
+    where sale.customer_id is not null
 ),
 
 customers as (
@@ -46,13 +43,10 @@ movements as (
     select
         refunds.customer_id,
         {{ period_start('month', 'refunds.refunded_date') }} as month_start,
-        -refunds.amount as amount,
+        -refunds.amount_reporting as amount,
         cast(null as string) as buyer_id
-    from {{ ref('fct_refund') }} as refunds
-    where
-        refunds.is_counted
-        and refunds.customer_id is not null
-        and refunds.refunded_date <= {{ as_of_date() }}
+    from {{ ref('int_refund') }} as refunds
+    where refunds.customer_id is not null
 ),
 
 activity as (

@@ -1,5 +1,6 @@
 -- The retailer's key figures by ISO week. Every counted order and refund is in exactly one week, tied
--- to a customer or not; what could not be tied is shown beside what could.
+-- to a customer or not; what could not be tied, or not converted into the retailer's currency, is shown
+-- beside what could.
 {%- set window_days = var('models').get('repurchase', {}).get('horizon_days', 90) %}
 with weeks as (
     select
@@ -14,27 +15,27 @@ with weeks as (
 
 sales as (
     select
-        {{ period_start('week', 'orders.ordered_date') }} as week_start,
+        {{ period_start('week', 'sale.ordered_date') }} as week_start,
         count(*) as orders,
-        count(orders.customer_id) as resolved_orders,
-        count(distinct orders.customer_id) as active_customers,
-        sum(orders.gross_amount) as gross_amount,
-        sum(orders.discount_amount) as discount_amount,
-        sum(orders.net_amount) as net_sales,
-        coalesce(sum(case when orders.customer_id is not null then orders.net_amount end), 0)
-            as resolved_net_sales
-    from {{ ref('fct_order') }} as orders
-    where orders.is_counted and orders.ordered_date <= {{ as_of_date() }}
-    group by {{ period_start('week', 'orders.ordered_date') }}
+        count(sale.customer_id) as resolved_orders,
+        count(distinct sale.customer_id) as active_customers,
+        sum(sale.gross_amount_reporting) as gross_amount,
+        sum(sale.discount_amount_reporting) as discount_amount,
+        sum(sale.net_amount_reporting) as net_sales,
+        coalesce(sum(case when sale.customer_id is not null then sale.net_amount_reporting end), 0)
+            as resolved_net_sales,
+        count(case when sale.is_unconverted then 1 end) as unconverted_orders
+    from {{ ref('int_sale') }} as sale
+    group by {{ period_start('week', 'sale.ordered_date') }}
 ),
 
 refunds as (
     select
-        {{ period_start('week', 'fct_refund.refunded_date') }} as week_start,
-        sum(fct_refund.amount) as refunded_amount
-    from {{ ref('fct_refund') }} as fct_refund
-    where fct_refund.is_counted and fct_refund.refunded_date <= {{ as_of_date() }}
-    group by {{ period_start('week', 'fct_refund.refunded_date') }}
+        {{ period_start('week', 'refund.refunded_date') }} as week_start,
+        sum(refund.amount_reporting) as refunded_amount,
+        count(case when refund.is_unconverted then 1 end) as unconverted_refunds
+    from {{ ref('int_refund') }} as refund
+    group by {{ period_start('week', 'refund.refunded_date') }}
 ),
 
 customer_weeks as (
@@ -107,13 +108,15 @@ select
     {{ money('coalesce(refunds.refunded_amount, 0)') }} as refunded_amount,
     {{ money('coalesce(sales.net_sales, 0) - coalesce(refunds.refunded_amount, 0)') }}
         as net_revenue,
-    {{ money(divide('sales.net_sales', 'sales.orders')) }} as average_order_value,
+    {{ money(divide('sales.net_sales', 'sales.orders - sales.unconverted_orders')) }} as average_order_value,
     {{ divide('coalesce(refunds.refunded_amount, 0)', 'sales.net_sales') }} as refund_rate,
     {{ divide('sales.resolved_orders', 'sales.orders') }} as order_coverage,
     {{ divide('sales.resolved_net_sales', 'sales.net_sales') }} as revenue_coverage,
     coalesce(sales.orders - sales.resolved_orders, 0) as unresolved_orders,
     {{ money('coalesce(sales.net_sales - sales.resolved_net_sales, 0)') }} as unresolved_net_sales,
     '{{ var("currency") }}' as currency,
+    coalesce(sales.unconverted_orders, 0) as unconverted_orders,
+    coalesce(refunds.unconverted_refunds, 0) as unconverted_refunds,
     (
         weeks.week_start >= {{ date_literal(var('history_from')) }}
         and weeks.week_end <= {{ as_of_date() }}
