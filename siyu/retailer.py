@@ -51,6 +51,7 @@ THRESHOLDS: Mapping[str, float] = {
     "max_score_bias": 0.25,
     "min_volume_usual": 0.5,
     "min_volume_kept": 0.2,
+    "min_sync_rate": 0.95,
     # Between a training season and a test season the base rate moves by a few points, which no model
     # of the customer can know; a much lower limit refuses every model of a seasonal retailer.
     "model_max_ece": 0.10,

@@ -139,6 +139,7 @@ def dbt_vars(
         "currency": retailer.currency,
         "identifier_types": {name: ns.type for name, ns in retailer.identifiers.items()},
         "models": {name: task.model_dump(mode="json") for name, task in retailer.models.items()},
+        "min_sync_rate": retailer.threshold("min_sync_rate"),
         "run_id": run_id,
         "anew": anew,
         "code": _code(retailer),

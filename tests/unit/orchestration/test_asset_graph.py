@@ -53,7 +53,9 @@ ASSETS = {
         fct_payment fct_point_entry fct_refund fct_wecom_relationship identity_event
         identity_refused_edge order_reconciliation
     """,
-    "marts": "cohort_retention customer_360 customer_rfm kpi_weekly revenue_daily",
+    "marts": """
+        cohort_retention customer_360 customer_rfm kpi_weekly revenue_daily sync_rate sync_unmatched
+    """,
     "ops": "integrity_violation wecom_callback_loss",
     "features": f"customer_features customer_labels {WORKING}",
     "models": "churn repurchase",
