@@ -233,7 +233,11 @@
 
 {#- Whether a row of an entity's new batches has the key of another, whichever of them is the newest. -#}
 {% macro replaces_rows(entity) -%}
+    {#- Named while parsing, as the graph does not depend on what is new. -#}
+    {%- do ref('superseded_row') -%}
     {%- if not may_have_versions(entity) or not execute -%}{{ return(may_have_versions(entity)) }}{%- endif -%}
+    {%- if 'replaces' not in model -%}{%- do model.update({'replaces': {}}) -%}{%- endif -%}
+    {%- if entity in model['replaces'] -%}{{ return(model['replaces'][entity]) }}{%- endif -%}
     {%- set query -%}
     select count(*) from {{ ref('superseded_row') }} as old
     where
@@ -243,7 +247,8 @@
             where {{ is_new('fresh') }}
         )
     {%- endset -%}
-    {{ return(run_query(query).rows[0][0] > 0) }}
+    {%- do model['replaces'].update({entity: run_query(query).rows[0][0] > 0}) -%}
+    {{ return(model['replaces'][entity]) }}
 {%- endmacro %}
 
 {#- Say, in the transaction that wrote the rows, which batches and changes they now take in. -#}

@@ -1,6 +1,8 @@
 {{ config(
-    materialized=by_batch(), incremental_strategy='untouched',
-    meta={'reads': ['members', 'contacts', 'group_members', 'orders', 'order_lines', 'points', 'interactions'], 'whole': true},
+    materialized=by_batch(), incremental_strategy='affected', unique_key='identifier_a',
+    meta={'reads': ['members', 'contacts', 'group_members', 'orders', 'order_lines', 'points', 'interactions',
+        'coupons', 'feedback', 'messages', 'consents', 'assignments']},
+    pre_hook="{{ find_affected(touched_identifiers()) }}",
 ) }}
 -- Identifiers that stood on one row, by the rule that makes them one person. Priority says how far
 -- to believe the rule: 40 verified by an order or the CRM, 30 WeChat's own union id or a logged-in
@@ -33,7 +35,15 @@
     ('session_member_external', 30, 'stg_interactions', 'member_id', 'external_userid'),
     ('session_openid_external', 30, 'stg_interactions', 'openid', 'external_userid'),
 ] %}
-with pair as (
+with observed as (
+    select *
+    from {{ ref('identity_observation') }}
+    {%- if is_incremental() %}
+    where {{ names_affected() }}
+    {%- endif %}
+),
+
+pair as (
     {%- for rule_id, priority, seen_in, one, other in rules %}
     select
         '{{ rule_id }}' as rule_id,
@@ -44,7 +54,7 @@ with pair as (
         first_seen_at,
         last_seen_at,
         known_at
-    from {{ ref('identity_observation') }}
+    from observed
     where seen_in = '{{ seen_in }}' and {{ one }} is not null and {{ other }} is not null
     {%- if not loop.last %}
     union all
@@ -62,6 +72,10 @@ select
     max(last_seen_at) as last_seen_at,
     min(known_at) as known_at
 from pair
-where identifier_a < identifier_b and {{ is_touched() }}
+where
+    identifier_a < identifier_b
+    {%- if is_incremental() %}
+    and identifier_a in (select key from affected)
+    {%- endif %}
 group by identifier_a, identifier_b, rule_id, priority
 having sum(evidence_count) > 0
