@@ -69,6 +69,23 @@ def test_lifecycle_follows_the_shops_own_gaps(sold: Shop, member: str, stage: st
     assert found["lifecycle_stage"] == stage
 
 
+def test_a_life_has_one_stage_at_a_time_up_to_the_as_of_day(sold: Shop) -> None:
+    found = sold.rows(
+        "SELECT strftime(valid_from, '%m-%d'), strftime(valid_to, '%m-%d'), h.lifecycle_stage, is_current "
+        "FROM marts.customer_lifecycle_history AS h JOIN marts.customer_360 USING (customer_id) "
+        "WHERE member_id = 'crm:1' ORDER BY valid_from"
+    )
+
+    # Registered on the 1st, bought on the 5th, 15th and 25th; silence counts from the 13th and 19th day.
+    assert [tuple(row.values()) for row in found] == [
+        ("01-01", "01-05", "prospect", False),
+        ("01-05", "01-15", "new", False),
+        ("01-15", "02-07", "active", False),
+        ("02-07", "02-13", "at_risk", False),
+        ("02-13", None, "lapsed", True),
+    ]
+
+
 def test_equal_values_get_equal_scores(sold: Shop) -> None:
     split = sold.rows(
         "SELECT frequency_orders FROM marts.customer_rfm GROUP BY frequency_orders "

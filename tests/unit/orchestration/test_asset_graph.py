@@ -54,7 +54,8 @@ ASSETS = {
         identity_refused_edge order_reconciliation
     """,
     "marts": """
-        cohort_retention customer_360 customer_rfm kpi_weekly revenue_daily sync_rate sync_unmatched
+        cohort_retention customer_360 customer_lifecycle_history customer_rfm kpi_weekly
+        revenue_daily sync_rate sync_unmatched
     """,
     "ops": "integrity_violation wecom_callback_loss",
     "features": f"customer_features customer_labels {WORKING}",

@@ -60,14 +60,6 @@ gaps as (
     group by purchase_gap.customer_id
 ),
 
-thresholds as (
-    select
-        {{ percentile('purchase_gap.gap_days', 0.75) }} as at_risk_after_days,
-        {{ percentile('purchase_gap.gap_days', 0.95) }} as lapsed_after_days
-    from {{ ref('int_purchase_gap') }} as purchase_gap
-    where purchase_gap.gap_days is not null
-),
-
 category_purchases as (
     select
         lines.customer_id,
@@ -170,23 +162,11 @@ select
     {%- for channel in ['wecom', 'sms', 'email', 'phone', 'mini_program'] %}
     coalesce(consent.{{ channel }}, 'unknown') as marketing_consent_{{ channel }},
     {%- endfor %}
-    case
-        when purchase_totals.customer_id is null then 'prospect'
-        when
-            {{ days_between('purchase_totals.last_order_date', as_of_date()) }}
-            > thresholds.lapsed_after_days
-            then 'lapsed'
-        when
-            {{ days_between('purchase_totals.last_order_date', as_of_date()) }}
-            > thresholds.at_risk_after_days
-            then 'at_risk'
-        when purchase_totals.purchase_days = 1 then 'new'
-        else 'active'
-    end as lifecycle_stage,
+    coalesce(lifecycle.lifecycle_stage, 'prospect') as lifecycle_stage,
     thresholds.at_risk_after_days,
     thresholds.lapsed_after_days
 from {{ ref('dim_customer') }} as customers
-cross join thresholds
+cross join {{ ref('int_lifecycle_threshold') }} as thresholds
 left join purchase_totals on customers.customer_id = purchase_totals.customer_id
 left join refund_totals on customers.customer_id = refund_totals.customer_id
 left join gaps on customers.customer_id = gaps.customer_id
@@ -194,6 +174,8 @@ left join favourite_category on customers.customer_id = favourite_category.custo
 left join favourite_channel on customers.customer_id = favourite_channel.customer_id
 left join favourite_store on customers.customer_id = favourite_store.customer_id
 left join interaction_totals on customers.customer_id = interaction_totals.customer_id
+left join {{ ref('customer_lifecycle_history') }} as lifecycle
+    on customers.customer_id = lifecycle.customer_id and lifecycle.is_current
 left join {{ ref('int_loyalty') }} as loyalty on customers.customer_id = loyalty.customer_id
 left join {{ ref('int_marketing_consent') }} as consent
     on customers.customer_id = consent.customer_id
