@@ -144,13 +144,15 @@ having count(*) > 1
 union all
 select one.{{ key }}, one.valid_from, one.recorded_from, 'gap' as fault
 from {{ model }} as one
-left join {{ model }} as next_one
-    on
+-- Not a left join, which DuckDB would do by the inequalities: 13 CPU seconds instead of 0.1 at 20,000 members.
+where one.valid_to is not null and not exists (
+    select 1 from {{ model }} as next_one
+    where
         one.{{ key }} = next_one.{{ key }}
         and one.valid_to = next_one.valid_from
         and next_one.recorded_from <= one.recorded_from
         and (next_one.recorded_to is null or next_one.recorded_to > one.recorded_from)
-where one.valid_to is not null and next_one.{{ key }} is null
+)
 union all
 select {{ key }}, min(valid_from), min(recorded_from), 'not one present row' as fault
 from {{ model }}
