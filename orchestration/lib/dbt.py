@@ -331,7 +331,7 @@ def run_layer(
         ),
     )
     nodes = {node.unique_id: node for node in run.results}
-    rows = _row_counts(workspace, chosen)
+    rows = _row_counts(workspace, [t for t in chosen if _built(manifest, t, nodes)])
     results = _results(manifest, chosen, nodes, tests)
     for (table, _), version in versions.items():
         if _built(manifest, table, nodes):
@@ -518,9 +518,7 @@ def _check(
 
 
 def _row_counts(workspace: Workspace, tables: Sequence[str]) -> dict[str, int]:
-    present = workspace.warehouse.tables()
-    counted = [table for table in tables if table in present]
-    if not counted:
+    if not tables:
         return {}
-    sql = " UNION ALL ".join(f"SELECT '{t}' AS name, count(*) AS n FROM {t}" for t in counted)
+    sql = " UNION ALL ".join(f"SELECT '{t}' AS name, count(*) AS n FROM {t}" for t in tables)
     return {row["name"]: row["n"] for row in workspace.warehouse.read(sql).to_pylist()}

@@ -243,11 +243,16 @@ def _output(item: dict[str, Any]) -> str:
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    """A statement as the engine's parser sees it."""
+    """A statement as the engine's parser sees it; the caller may change what it gets."""
+    tree: dict[str, Any] = json.loads(_serialised(text))
+    return tree
+
+
+@cache
+def _serialised(text: str) -> str:
     with _parser().cursor() as connection:
         row = connection.execute("SELECT json_serialize_sql($1)", [text]).fetchone()
-    tree: dict[str, Any] = json.loads(row[0] if row else "{}")
-    return tree
+    return str(row[0]) if row else "{}"
 
 
 def _deserialised(tree: dict[str, Any]) -> str:
@@ -370,7 +375,8 @@ class Span(NamedTuple):
     offset_seconds: int
 
 
-def calm_spans(zone: ZoneInfo, first: date, last: date) -> list[Span]:
+@cache
+def calm_spans(zone: ZoneInfo, first: date, last: date) -> tuple[Span, ...]:
     """Stretches between two changes of the clock, a day and more away from either.
 
     Inside one, a local time and a UTC time differ by the same seconds whichever of the two it is.
@@ -391,4 +397,4 @@ def calm_spans(zone: ZoneInfo, first: date, last: date) -> list[Span]:
             spans.append(Span(day, day, offset))
     a_day = timedelta(days=1)
     trimmed = (Span(span.first + a_day, span.last - a_day, span.offset_seconds) for span in spans)
-    return [span for span in trimmed if span.first <= span.last]
+    return tuple(span for span in trimmed if span.first <= span.last)
