@@ -435,6 +435,49 @@ def restore(
 
 
 @app.command()
+def contactability(
+    customer: Annotated[str, typer.Option(help="a customer_id")],
+    as_of: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="at the end of a day; now if not")
+    ] = None,
+    known: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="by what was known at the end of a day; the same"),
+    ] = None,
+) -> None:
+    """May we contact a customer, and why: now, or on a day, as known on that day or another."""
+    from siyu.serving import ContactabilityError
+    from siyu.serving import contactability as ask
+    from siyu.warehouse import Warehouse, WarehouseBusy, writer_lock
+
+    settings, _ = _selected()
+    if known and not as_of:
+        raise _stop("--known says by what was known on --as-of: give both")
+    days = [day.date() if day else None for day in (as_of, known)]
+    try:
+        with writer_lock(Paths.of(settings), timeout=0):
+            rows = ask(Warehouse.of(settings), customer, *days)
+    except (ContactabilityError, WarehouseBusy) as error:
+        raise _stop(str(error)) from None
+    if not rows:
+        _plain("nobody was ever asked about messages: not contactable")
+    for row in rows:
+        said = (
+            ""
+            if row["consent_id"] is None
+            else (
+                f"{row['consent_id']} version {row['version_no']}, {row['identifier']}, "
+                f"from {row['effective_at']:%Y-%m-%d %H:%M} UTC"
+            )
+        )
+        until = f" until {row['expires_at']:%Y-%m-%d %H:%M} UTC" if row["expires_at"] else ""
+        answer = "yes" if row["is_contactable"] else "no"
+        _plain(
+            f"{row['purpose']:<10} {row['channel']:<13} {answer:<4} {row['reason']:<20} {said}{until}"
+        )
+
+
+@app.command()
 def callbacks(
     connection: Annotated[str, typer.Argument(help="a WeCom connection of retailer.yaml")],
     host: Annotated[str, typer.Option(help="where to listen")] = "127.0.0.1",

@@ -393,8 +393,8 @@ TABLES: Mapping[str, _Table] = {
         further=_resolved,
     ),
     "fct_consent": _Table(
-        ("consent_id",),
-        filled=(*_FACT, "identifier", "purpose", "channel", "status", "effective_at",
+        ("consent_id", "version_no"),
+        filled=(*_FACT, "is_current", "identifier", "purpose", "channel", "status", "effective_at",
                 "effective_date"),
         sources=("consents",),
         known=("consents.purpose", "consents.channel", "consents.status"),

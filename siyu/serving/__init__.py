@@ -1,9 +1,10 @@
-"""What leaves the warehouse: publications and their state.
+"""What leaves the warehouse: publications and their state, and who may be contacted.
 
-What belongs here: writing a publication and swapping it in, and saying what is published and what
-is blocked. What does not: deciding whether the gates passed (``siyu.ops``), or the SQL of a table.
+What belongs here: writing a publication and swapping it in, saying what is published and what is
+blocked, and asking the tables about one customer. What does not: deciding whether the gates passed (``siyu.ops``), or the SQL of a table.
 """
 
+from siyu.serving.contactability import ContactabilityError, contactability
 from siyu.serving.publication import (
     Publication,
     TableText,
@@ -16,9 +17,11 @@ from siyu.serving.status import Status, status
 
 __all__ = [
     "OPS_TEXTS",
+    "ContactabilityError",
     "Publication",
     "Status",
     "TableText",
+    "contactability",
     "current_folder",
     "ops_models",
     "ops_tables",

@@ -55,6 +55,24 @@ cross join ({{ count_of_latest(entity) }}) as latest
 where here.total <> latest.total
 {% endtest %}
 
+{#-
+  As many rows here as the lake has versions of an entity, and of these as many current ones as it has
+  latest versions. With a unique key here, no version was lost or made up.
+-#}
+{% test row_per_version(model, entity) %}
+select
+    here.total as rows_here,
+    landed.total as rows_there,
+    here.current_total as current_here,
+    latest.total as current_there
+from (
+    select count(*) as total, count(case when is_current then 1 end) as current_total from {{ model }}
+) as here
+cross join (select count(*) as total from {{ source('lake', entity) }}) as landed
+cross join ({{ count_of_latest(entity) }}) as latest
+where here.total <> landed.total or here.current_total <> latest.total
+{% endtest %}
+
 {#- How many latest versions of an entity the lake has: all rows but those that another replaced. -#}
 {% macro count_of_latest(entity) -%}
     select landed.total - gone.total as total

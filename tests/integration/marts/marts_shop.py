@@ -30,7 +30,7 @@ def fill(made: Shop) -> None:
         "members",
         [
             {"member_id": f"crm:{n}", "unionid": f"wx:{n}", "status": "active",
-             "registered_at": at(f"2026-01-0{n} 03:00")}
+             "openid": f"mini:{n}", "registered_at": at(f"2026-01-0{n} 03:00")}
             for n in range(1, 6)
         ],
     )  # fmt: skip
@@ -78,6 +78,7 @@ def fill(made: Shop) -> None:
         # Two identifiers of one person disagree: the stricter holds, though it is older.
         ("n4", "crm:2", "wecom", "denied", "2026-01-05"),
         ("n5", "wx:2", "wecom", "granted", "2026-01-20"),
+        ("n7", "mini:4", "mini_program", "granted", "2026-01-20"),
     )
     made.land(
         "consents",

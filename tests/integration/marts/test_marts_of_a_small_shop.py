@@ -40,20 +40,28 @@ def test_customer_360_adds_up_what_a_customer_bought_and_got_back(sold: Shop) ->
 
 
 @pytest.mark.parametrize(
-    ("member", "channel", "status"),
+    ("member", "channel", "reason"),
     [
         ("crm:1", "sms", "withdrawn"),
-        ("crm:1", "wecom", "granted"),
+        ("crm:1", "wecom", "not_a_friend"),
         ("crm:2", "wecom", "denied"),
-        ("crm:2", "sms", "unknown"),
+        ("crm:2", "sms", "never_asked"),
         ("crm:3", "email", "expired"),
-        ("crm:5", "phone", "unknown"),
+        ("crm:4", "mini_program", "granted"),
+        ("crm:5", "phone", "never_asked"),
     ],
 )
-def test_marketing_consent_is_the_last_word_and_the_strictest_identifier(
-    sold: Shop, member: str, channel: str, status: str
+def test_customer_360_says_who_may_be_contacted_as_contactability_does(
+    sold: Shop, member: str, channel: str, reason: str
 ) -> None:
-    assert customer(sold, "marts.customer_360", member)[f"marketing_consent_{channel}"] == status
+    (found,) = sold.rows(
+        "SELECT reason FROM unified.contactability AS c "
+        "JOIN unified.customer_identifier AS i USING (customer_id) "
+        f"WHERE i.identifier = '{member}' AND channel = '{channel}' AND purpose = 'marketing'"
+    )
+    assert found["reason"] == reason
+    said = customer(sold, "marts.customer_360", member)[f"is_contactable_{channel}"]
+    assert said == (reason == "granted")
 
 
 @pytest.mark.parametrize(
@@ -166,6 +174,8 @@ def broken(sold: Shop, statement: str, table: str) -> Iterator[None]:
          "marts_kpi_weekly_has_every_week"),
         ("marts.customer_360", "UPDATE marts.customer_360 SET orders_lifetime = 9",
          "marts_customer_360_reconciles_with_facts"),
+        ("marts.customer_360", "UPDATE marts.customer_360 SET is_contactable_sms = true",
+         "marts_customer_360_says_who_is_contactable"),
         ("marts.cohort_retention", "UPDATE marts.cohort_retention SET customers = customers + 1",
          "marts_cohort_retention_starts_whole"),
     ],

@@ -47,8 +47,8 @@ ASSETS = {
         customer_identifier customer_identifier_past identity_event identity_refused_edge
     """,
     "unified": """
-        customer_identifier customer_identifier_history dim_campaign dim_content dim_customer
-        dim_customer_history dim_date dim_exchange_rate dim_product dim_staff dim_store
+        contactability customer_identifier customer_identifier_history dim_campaign dim_content
+        dim_customer dim_customer_history dim_date dim_exchange_rate dim_product dim_staff dim_store
         fct_consent fct_group_membership fct_interaction fct_message fct_order fct_order_line
         fct_payment fct_point_entry fct_refund fct_wecom_relationship identity_event
         identity_refused_edge order_reconciliation

@@ -104,6 +104,18 @@ interaction_totals as (
             and fct_interaction.occurred_date <= {{ as_of_date() }}
     ) as interactions
     group by interactions.customer_id
+),
+
+contactable as (
+    select
+        contactability.customer_id,
+        {%- for channel in ['wecom', 'sms', 'email', 'phone', 'mini_program'] %}
+        max(case when contactability.channel = '{{ channel }}' then 1 else 0 end) = 1 as {{ channel }}
+        {%- if not loop.last %},{% endif %}
+        {%- endfor %}
+    from {{ ref('contactability') }} as contactability
+    where contactability.is_contactable and contactability.purpose = 'marketing'
+    group by contactability.customer_id
 )
 
 select
@@ -160,7 +172,7 @@ select
     cast(loyalty.points_balance as bigint) as points_balance,
     cast(coalesce(loyalty.coupons_open, 0) as bigint) as coupons_open,
     {%- for channel in ['wecom', 'sms', 'email', 'phone', 'mini_program'] %}
-    coalesce(consent.{{ channel }}, 'unknown') as marketing_consent_{{ channel }},
+    coalesce(contactable.{{ channel }}, false) as is_contactable_{{ channel }},
     {%- endfor %}
     coalesce(lifecycle.lifecycle_stage, 'prospect') as lifecycle_stage,
     thresholds.at_risk_after_days,
@@ -177,5 +189,4 @@ left join interaction_totals on customers.customer_id = interaction_totals.custo
 left join {{ ref('customer_lifecycle_history') }} as lifecycle
     on customers.customer_id = lifecycle.customer_id and lifecycle.is_current
 left join {{ ref('int_loyalty') }} as loyalty on customers.customer_id = loyalty.customer_id
-left join {{ ref('int_marketing_consent') }} as consent
-    on customers.customer_id = consent.customer_id
+left join contactable on customers.customer_id = contactable.customer_id
