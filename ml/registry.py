@@ -218,6 +218,18 @@ class Registry:
         models = [_registered(version, version.tags) for version in found]
         return sorted(models, key=lambda model: model.version)
 
+    def all_versions(self, retailer: str) -> list[RegisteredModel]:
+        """Every version of every model that was trained for a retailer."""
+        _, client = self._open()
+        found = client.search_model_versions(f"tags.retailer = '{retailer}'")
+        models = [_registered(version, version.tags) for version in found]
+        return sorted(models, key=lambda model: (model.name, model.version))
+
+    def tag(self, model: RegisteredModel, name: str, value: str) -> None:
+        """Set a tag of a version."""
+        _, client = self._open()
+        client.set_model_version_tag(model.name, str(model.version), name, value)
+
     def runs_beside(self, model: RegisteredModel, tags: Mapping[str, str]) -> list[FinishedRun]:
         """Runs with these tags in the experiment that a version is from, the newest first."""
         _, client = self._open()

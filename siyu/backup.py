@@ -176,6 +176,7 @@ def places(paths: Paths) -> Iterator[tuple[str, Path]]:
     yield "vault.sqlite3", paths.vault
     yield "ops.sqlite3", paths.ops
     yield "audit.sqlite3", paths.audit
+    yield "erasures.sqlite3", paths.erasures
     yield "mlflow", paths.mlflow
 
 

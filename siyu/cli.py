@@ -5,11 +5,13 @@ What belongs here: arguments, and calling the parts together. What does not: doi
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +24,8 @@ from siyu.paths import Paths
 from siyu.retailer import Retailer, RetailerError, load_retailer
 
 if TYPE_CHECKING:
+    from siyu.privacy.requests import Receipt, Request
+    from siyu.privacy.subject import Subject
     from siyu.simulator import Size
 
 app = typer.Typer(
@@ -408,8 +412,11 @@ def restore(
     keys: Annotated[
         Path | None, typer.Option(help="folder with the keys; otherwise from the environment")
     ] = None,
+    tombstones: Annotated[
+        Path | None, typer.Option(help="marks of whom was erased since (siyu tombstones)")
+    ] = None,
 ) -> None:
-    """Put a backup into an empty SIYU_HOME; a refresh makes the rest."""
+    """Put a backup into an empty SIYU_HOME, without who was erased since; a refresh makes the rest."""
     from siyu.audit import AuditLog
     from siyu.backup import BackupError
     from siyu.backup import restore as put_back
@@ -432,6 +439,161 @@ def restore(
         f"Its audit log ends with entry {end.sequence}. Against a later head, siyu audit verify calls "
         "that truncated: keep the log that was in its place, if there was one, and take a new head."
     )
+    if tombstones is not None:
+        erase(tombstones=tombstones, by="restore", yes=True)
+    else:
+        _plain(
+            f"Whoever was erased after {found.made_at:%Y-%m-%d %H:%M} UTC is in it: before anything "
+            "else, run siyu erase --tombstones with the marks that siyu tombstones wrote."
+        )
+
+
+@app.command()
+def erase(
+    customer: Annotated[
+        list[str] | None, typer.Option(help="customer id; several are erased at once")
+    ] = None,
+    identifier: Annotated[
+        list[str] | None, typer.Option(help="namespace:value or token of whoever is meant")
+    ] = None,
+    tombstones: Annotated[
+        Path | None, typer.Option(help="marks of whom to erase again, after a restore")
+    ] = None,
+    deadline_days: Annotated[int, typer.Option(min=0, help="days until it must be done")] = 15,
+    by: Annotated[str, typer.Option(help="who decided it")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Erase people everywhere; one that was cut short goes on, with or without naming them."""
+    from siyu.privacy.erasure import ErasureError
+    from siyu.privacy.subject import SubjectError
+    from siyu.vault import VaultError
+    from siyu.warehouse import WarehouseBusy, writer_lock
+
+    settings, retailer = _selected()
+    try:
+        with writer_lock(Paths.of(settings), timeout=0):
+            going_on = _go_on_erasing(settings, retailer)
+            subject = _asked(Paths.of(settings), customer or [], identifier or [], tombstones)
+            if subject is not None:
+                _erase(settings, retailer, subject, deadline_days, by or getpass.getuser(), yes)
+            elif not (going_on or customer or identifier or tombstones):
+                raise _stop(
+                    "name somebody by --customer or --identifier; nothing is left to go on with"
+                )
+    except (SubjectError, ErasureError, VaultError, WarehouseBusy, FileNotFoundError) as error:
+        raise _stop(str(error)) from None
+    _plain("Now refresh, so that sums are made without them. Outside of what siyu reaches:")
+    from siyu.privacy.layers import OUTSIDE
+
+    for place in OUTSIDE:
+        _plain(f"  {place}")
+
+
+def _go_on_erasing(settings: Settings, retailer: Retailer) -> bool:
+    """Finish what a kill left open; whether there was anything."""
+    from siyu.privacy.requests import Requests
+
+    left = [each for each in Requests(Paths.of(settings)).all() if each.status == "open"]
+    for request in left:
+        _plain(f"going on with {request.request_id}")
+        _erase_request(settings, retailer, request)
+    return bool(left)
+
+
+def _asked(
+    paths: Paths, customers: list[str], identifiers: list[str], tombstones: Path | None
+) -> Subject | None:
+    """Whoever is to be erased; None when nobody is named, or all of them were erased before."""
+    from siyu.privacy.requests import Requests
+    from siyu.privacy.subject import SubjectError, find_erased, find_subject
+    from siyu.tombstones import merge
+
+    if tombstones is not None:
+        _plain(f"{merge(paths, tombstones.resolve())} new marks of people who were erased")
+        return find_erased(paths)
+    if not (customers or identifiers):
+        return None
+    try:
+        return find_subject(paths, customers, identifiers)
+    except SubjectError:
+        before = Requests(paths).of([*customers, *identifiers])
+        for request in before:
+            _plain(f"erased already: {request.request_id}, done {request.completed_at}")
+        if before:
+            return None
+        raise
+
+
+def _erase(
+    settings: Settings,
+    retailer: Retailer,
+    subject: Subject,
+    deadline_days: int,
+    by: str,
+    yes: bool,
+) -> None:
+    from siyu.privacy.requests import Requests
+
+    papers = sum(len(keys) for keys in subject.documents.values())
+    _plain(
+        f"{len(subject.customers)} customer ids, {len(subject.identifiers)} identifiers of theirs alone, "
+        f"{len(subject.shared)} that others have too, {papers} orders, {len(subject.tokens)} values in "
+        "the vault"
+    )
+    if not yes:
+        typer.confirm("Erase them? This cannot be undone.", abort=True)
+    requests = Requests(Paths.of(settings))
+    request = requests.receive(subject, by, deadline_days, datetime.now(UTC))
+    _plain(f"{request.request_id}, to be done by {request.deadline:%Y-%m-%d}")
+    _erase_request(settings, retailer, request)
+
+
+def _erase_request(settings: Settings, retailer: Retailer, request: Request) -> None:
+    from ml.erasure import flag_models
+    from siyu.ingestion import erasure as sealed
+    from siyu.privacy.erasure import erase as run
+    from siyu.privacy.layers import Elsewhere, layers
+    from siyu.serving import replace_publications
+
+    paths = Paths.of(settings)
+    elsewhere = Elsewhere(
+        raw=partial(sealed.erase_from_raw, paths),
+        quarantine=partial(sealed.erase_from_quarantine, paths),
+        aside=partial(sealed.erase_from_aside, paths),
+        publications=partial(replace_publications, paths),
+        models=partial(flag_models, paths),
+    )
+    run(paths, request, layers(settings, retailer, elsewhere), _print_receipt)
+
+
+def _print_receipt(receipt: Receipt) -> None:
+    counts = ", ".join(f"{what}: {count}" for what, count in receipt.counts.items()) or "nothing"
+    _plain(f"  {receipt.layer:<17} {counts}; still found: {receipt.still_found}")
+
+
+@app.command()
+def erasures() -> None:
+    """Requests to be erased, until when they are due, and what was done where."""
+    from siyu.privacy.requests import Requests
+
+    for request in Requests(Paths.of(_settings())).all():
+        done = f"done {request.completed_at:%Y-%m-%d %H:%M}" if request.completed_at else "open"
+        _plain(
+            f"{request.request_id}  received {request.received_at:%Y-%m-%d}, due "
+            f"{request.deadline:%Y-%m-%d}, decided by {request.decided_by}: {done}"
+        )
+        for receipt in request.receipts:
+            _print_receipt(receipt)
+
+
+@app.command()
+def tombstones(
+    file: Annotated[Path, typer.Argument(help="Parquet file to write, to be kept with the keys")],
+) -> None:
+    """Copy the marks of whom was erased, for a restore of a backup that is older than they are."""
+    from siyu.tombstones import copy_out
+
+    _plain(f"{file}: {copy_out(Paths.of(_settings()), file)} marks, which name nobody")
 
 
 @app.command()

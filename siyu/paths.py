@@ -106,6 +106,11 @@ class Paths:
         return self.root / "audit.sqlite3"
 
     @property
+    def erasures(self) -> Path:
+        """SQLite ledger of who asked to be erased, by marks, and of what was done."""
+        return self.root / "erasures.sqlite3"
+
+    @property
     def dbt(self) -> Path:
         """dbt's target folder for this retailer."""
         return self.root / "dbt"

@@ -95,11 +95,11 @@ class Tombstones:
 
     def without_mentions(self, entity: Contract, rows: pa.RecordBatch) -> pa.RecordBatch:
         """The rows of others, with null where they name somebody who was erased."""
-        for column in mentions(entity):
+        for column, scope in mentions(entity).items():
             if column not in rows.schema.names:
                 continue
             place = rows.schema.get_field_index(column)
-            named = self._covered(IDENTIFIER, rows.column(column))
+            named = self._covered(scope, rows.column(column))
             if named.true_count:
                 kept = pc.if_else(named, pa.scalar(None, pa.string()), rows.column(column))
                 rows = rows.set_column(place, rows.schema.field(place), kept)
@@ -140,15 +140,22 @@ def documents() -> dict[str, str]:
     }
 
 
-def mentions(entity: Contract) -> tuple[str, ...]:
-    """Lake columns in which a row of one customer may name another, such as who referred them."""
-    return tuple(
-        column.name
+def mentions(entity: Contract) -> dict[str, str]:
+    """Lake columns in which a row of one customer may name another, with the scope of what they hold.
+
+    Such as who referred them, or the order that a coupon of theirs was used on.
+    """
+    found = {
+        column.name: IDENTIFIER
         for column in entity.lake_columns
         if column.pii == "pseudonymous"
         and column.name not in entity.customer_columns
         and column.origin == column.name
-    )
+    }
+    kept_out_by = {scope for scope, _ in row_keys(entity)}
+    names = {column.name for column in entity.columns}
+    papers = {key: scope for scope, key in documents().items() if scope not in kept_out_by}
+    return found | {key: scope for key, scope in papers.items() if key in names}
 
 
 def key_texts(rows: pa.RecordBatch | pa.Table, key: Sequence[str]) -> pa.Array:

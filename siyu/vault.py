@@ -20,7 +20,7 @@ import secrets
 import sqlite3
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -339,10 +339,27 @@ class Vault:
         data_key = unseal(self._keys.wrapping, row[1], token.encode())
         return unseal(data_key, row[0], token.encode()).decode()
 
-    def destroy(self, token: str) -> bool:
-        """Remove a value for good; whether there was one."""
+    def destroy(self, *tokens: str) -> int:
+        """Remove values for good, with their keys; says how many there were."""
         with self._connect() as connection:
-            return connection.execute("DELETE FROM value WHERE token = ?", (token,)).rowcount > 0
+            gone = sum(
+                connection.execute("DELETE FROM value WHERE token = ?", (token,)).rowcount
+                for token in tokens
+            )
+        self._release_pages()
+        return gone
+
+    def destroy_batch_key(self, batch_id: str) -> bool:
+        """Remove a data key for good, so that nothing opens what it sealed; whether there was one."""
+        with self._connect() as connection:
+            found = connection.execute("DELETE FROM batch_key WHERE batch_id = ?", (batch_id,))
+        return found.rowcount > 0
+
+    def _release_pages(self) -> None:
+        """Write the file anew without the pages that are free."""
+        with closing(sqlite3.connect(self._paths.vault, timeout=30)) as connection:
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("VACUUM")
 
     def new_batch_key(self, batch_id: str, now: datetime) -> bytes:
         """The data key that seals a batch's quarantined rows; the same when asked again."""

@@ -526,7 +526,7 @@ def keep(
         for found in connection.execute(query).to_arrow_reader(_ROWS_AT_ONCE):
             rows = found.num_rows
             texts = (str(text).encode() for text in found.column("payload").to_pylist())
-            context = _context(batch_id)
+            context = sealed_context(batch_id)
             yield pa.record_batch(
                 [
                     pa.array([manifest.entity] * rows),
@@ -579,10 +579,11 @@ def open_aside(paths: Paths, batch_id: str) -> list[dict[str, Any]]:
         return []
     key = Vault.of(paths).batch_key(batch_id)
     return [
-        {"file": file, "row": row, **json.loads(unseal(key, sealed, _context(batch_id)))}
+        {"file": file, "row": row, **json.loads(unseal(key, sealed, sealed_context(batch_id)))}
         for file, row, sealed in rows
     ]
 
 
-def _context(batch_id: str) -> bytes:
+def sealed_context(batch_id: str) -> bytes:
+    """What the values of a batch are sealed with."""
     return f"aside/{batch_id}".encode()

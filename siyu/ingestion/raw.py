@@ -204,6 +204,44 @@ class RawStore:
         """
         return io.BufferedReader(SealedReader(file, self._vault.batch_key(_key_id(file))))
 
+    def sealed(self) -> list[Path]:
+        """Every sealed file, those that are kept beside the raw ones too."""
+        return sorted(self.folder.glob(f"[!.]*{SUFFIX}"))
+
+    @staticmethod
+    def manifest_name(file: Path) -> str | None:
+        """What manifests call a raw file; None of one that is kept beside them."""
+        return _described(file).name if _NAME.fullmatch(file.name) else None
+
+    @staticmethod
+    def erased_for(file: Path) -> list[str]:
+        """Requests for which a file was sealed anew."""
+        found: list[str] = read_footer(file).get("erased_for", [])
+        return found
+
+    def reseal(self, file: Path, plain: bytes, request_id: str) -> None:
+        """Put other bytes in place of a file's, which says of itself what it did.
+
+        Its hash and its records stay those that were pulled, so that it still counts as landed.
+        """
+        said = read_footer(file)
+        noted = {"erased_for": [*said.get("erased_for", []), request_id]}
+        partial = file.with_name(f".{secrets.token_hex(4)}.partial")
+        writer = SealedWriter(partial, self._vault.batch_key(_key_id(file)))
+        try:
+            writer.write(plain)
+            writer.finish({**said, **noted})
+            partial.replace(file)
+            _flush(self.folder)
+        finally:
+            writer.abandon()
+            partial.unlink(missing_ok=True)
+
+    def destroy(self, file: Path) -> None:
+        """Remove a file and the key that opens any copy of it."""
+        self._vault.destroy_batch_key(_key_id(file))
+        file.unlink()
+
     def _put(
         self,
         file: Path,

@@ -18,6 +18,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -61,7 +62,7 @@ def spellings(value: str) -> set[bytes]:
     Those shorter than ``LEAST_BYTES`` are left out, as they stand somewhere by chance.
     """
     found: set[bytes] = set()
-    for form in _forms(value):
+    for form in forms(value):
         plain = form.encode()
         found |= {
             plain,
@@ -78,7 +79,8 @@ def spellings(value: str) -> set[bytes]:
     return {spelling for spelling in found if len(spelling) >= LEAST_BYTES}
 
 
-def _forms(value: str) -> Iterator[str]:
+def forms(value: str) -> Iterator[str]:
+    """A value as people and systems write it: phones and days have several forms."""
     yield value
     if (phone := _CHINESE_PHONE.fullmatch(value)) is not None:
         digits = phone[1]
@@ -161,9 +163,14 @@ class Finder:
             return set()
         with file.open("rb") as opened:
             found = self.labels(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
-        for text in _values(file):
+        for text in _values(file, self._connection):
             found |= self.labels(text)
         return found
+
+    @cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        """To read columnar files with: most homes have hundreds, and making one takes as long."""
+        return duckdb.connect()
 
 
 def _hashed(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
@@ -184,16 +191,17 @@ def _is_within(file: Path, place: Path) -> bool:
     return place in file.parents or (file.parent == place.parent and file.match(f"{place.name}*"))
 
 
-def _values(file: Path) -> Iterator[bytes]:
+def _values(file: Path, connection: duckdb.DuckDBPyConnection) -> Iterator[bytes]:
     """A file's values as text, where it is compressed or in pages."""
     if file.suffix == ".parquet":
-        with duckdb.connect() as connection:
-            yield from _rows(connection, f"read_parquet({literal(str(file))})")
+        yield from _rows(connection, f"read_parquet({literal(str(file))})")
     elif file.suffix == ".duckdb":
-        with duckdb.connect() as connection:
-            connection.execute(f"ATTACH {literal(str(file))} AS searched (READ_ONLY)")
+        connection.execute(f"ATTACH {literal(str(file))} AS searched (READ_ONLY)")
+        try:
             for table in _tables(connection):
                 yield from _rows(connection, table)
+        finally:
+            connection.execute("DETACH searched")
     elif file.suffix in _SQLITE:
         yield from _sqlite_values(file)
 

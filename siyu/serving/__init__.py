@@ -13,6 +13,7 @@ from siyu.serving.publication import (
     publish,
 )
 from siyu.serving.records import OPS_TEXTS, ops_models, ops_tables
+from siyu.serving.replacement import replace_publications
 from siyu.serving.status import Status, status
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "ops_tables",
     "prune",
     "publish",
+    "replace_publications",
     "status",
 ]

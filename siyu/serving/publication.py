@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -75,19 +76,43 @@ def publish(
     Raises:
         PublicationError: a table is missing, or its copy differs from the warehouse.
     """
-    folder = paths.serving / f"{as_of.isoformat()}_{run_id[:8]}_{_unique()}"
-    partial = paths.serving / f".{folder.name}.partial"
-    (partial / "parquet").mkdir(parents=True)
-    try:
+    folder = new_folder(paths, f"{as_of.isoformat()}_{run_id[:8]}")
+    with swapped_in(folder) as partial:
         rows = _write(partial, warehouse, tables, texts, ops)
         record_publication(paths, partial, folder.name, run_id, as_of)
+    return Publication(folder, rows)
+
+
+def new_folder(paths: Paths, name: str) -> Path:
+    """Where a publication of some name will lie; several may have the same."""
+    return paths.serving / f"{name}_{_unique()}"
+
+
+@contextmanager
+def swapped_in(folder: Path) -> Iterator[Path]:
+    """A place to write a publication to; once the block has ended well it is ``folder`` and current."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    (partial / "parquet").mkdir(parents=True)
+    try:
+        yield partial
         partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    _swap(paths.serving / "current", folder.name)
-    _sweep(paths.serving)
-    return Publication(folder, rows)
+    _swap(folder.with_name("current"), folder.name)
+    _sweep(folder.parent)
+
+
+def write_parquet(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Write every table of a publication's database as a Parquet file beside it."""
+    tables = connection.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
+    for schema, name in tables:
+        _to_parquet(connection, f"{schema}.{name}", folder / "parquet" / schema / f"{name}.parquet")
+
+
+def _to_parquet(connection: duckdb.DuckDBPyConnection, table: str, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    connection.execute(f"COPY {table} TO '{file}' (FORMAT parquet, COMPRESSION zstd)")
 
 
 def _write(
@@ -124,8 +149,7 @@ def _copy(connection: duckdb.DuckDBPyConnection, source: str, table: str, folder
     connection.execute(f"CREATE TABLE target.{table} AS FROM {source}")
     schema, _, name = table.partition(".")
     file = folder / "parquet" / schema / f"{name}.parquet"
-    file.parent.mkdir(exist_ok=True)
-    connection.execute(f"COPY target.{table} TO '{file}' (FORMAT parquet, COMPRESSION zstd)")
+    _to_parquet(connection, f"target.{table}", file)
     expected, found, written = (
         _count(connection, place) for place in (source, f"target.{table}", f"'{file}'")
     )

@@ -69,14 +69,19 @@ def test_a_row_may_be_kept_out_by_a_key_of_several_parts(paths: Paths) -> None:
 
 
 def test_others_lose_only_their_mention_of_the_erased(paths: Paths) -> None:
-    bury(paths, "r1", {IDENTIFIER: [PERSON]}, NOW)
+    bury(paths, "r1", {IDENTIFIER: [PERSON], "orders": ["A-1"]}, NOW)
     members = rows(
         member_id=["crm:1", "crm:2"],
         referrer_member_id=[PERSON, "crm:1"],
         home_store_id=["S1", "S1"],
     )
-    kept = Tombstones.of(paths).without_mentions(contract("members"), members)
+    tombstones = Tombstones.of(paths)
+    kept = tombstones.without_mentions(contract("members"), members)
     assert kept.to_pydict() == {**members.to_pydict(), "referrer_member_id": [None, "crm:1"]}
+
+    points = rows(member_id=["crm:1", "crm:2"], order_id=["A-1", "A-2"])
+    left = tombstones.without_mentions(contract("points"), points)
+    assert left.to_pydict() == {"member_id": ["crm:1", "crm:2"], "order_id": [None, "A-2"]}
 
 
 def test_tombstones_of_another_home_are_taken_over_once(paths: Paths, tmp_path: Path) -> None:
