@@ -80,6 +80,7 @@ class Process:
         refund_share: Share of order lines that are refunded.
         refund_days: Mean days from order to refund request; the tail runs to weeks.
         feedback_share: Share of orders that get feedback.
+        shopping_staff_share: Share of staff who are members themselves.
     """
 
     opening_share: float = 0.45
@@ -123,6 +124,7 @@ class Process:
     refund_share: float = 0.035
     refund_days: float = 9.0
     feedback_share: float = 0.10
+    shopping_staff_share: float = 0.20
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from siyu.simulator import vocabulary as words
 from siyu.simulator.draws import Bools, Ints, numbered, pick, runs, tokens
-from siyu.simulator.parameters import DAY
+from siyu.simulator.parameters import DAY, PROCESS
 from siyu.simulator.world import World, label, struct
 from siyu.simulator.writing import Writer
 
@@ -87,6 +87,7 @@ def _pages(items: pa.StructArray, group: Ints) -> tuple[pa.ListArray, Ints]:
 
 def _staff(world: World, writer: Writer) -> None:
     staff, clock, rng = world.catalogue.staff, world.clock, world.streams.of("staff names")
+    shoppers = _staff_who_shop(world)
     rows = []
     for number in range(staff.count):
         name = (
@@ -103,7 +104,7 @@ def _staff(world: World, writer: Writer) -> None:
                 "name": name,
                 "department": [101 + int(staff.store[number])],
                 "position": words.STAFF_ROLES[number % staff.per_store % len(words.STAFF_ROLES)],
-                "mobile": f"135{number + 1:08d}",
+                "mobile": shoppers.get(number, f"135{number + 1:08d}"),
                 "gender": str(1 + int(rng.integers(2))),
                 "status": 5 if left < clock.days else 1,
                 "enable": 0 if left < clock.days else 1,
@@ -117,6 +118,18 @@ def _staff(world: World, writer: Writer) -> None:
         )
     answer = pa.table({"errcode": [0], "errmsg": ["ok"], "userlist": [rows]})
     writer.json("wecom/staff", answer)
+
+
+def _staff_who_shop(world: World) -> dict[int, str]:
+    """Phones of those who are members themselves and look at their own shop's mini-program."""
+    people, identities = world.people, world.identities
+    rng = world.streams.of("staff who shop")
+    own = identities.phone_owner == np.arange(people.count)
+    able = np.flatnonzero(people.is_member & people.in_mini & own & ~identities.junk_phone)
+    staff = np.flatnonzero(rng.random(world.catalogue.staff.count) < PROCESS.shopping_staff_share)
+    chosen = rng.choice(able, min(len(staff), len(able)), replace=False)
+    phones = identities.phone.take(pa.array(chosen)).to_pylist()
+    return dict(zip(staff.tolist(), phones, strict=False))
 
 
 def _day(world: World, day: int) -> str:

@@ -47,6 +47,11 @@
     timestampadd(day, cast({{ days }} as int), {{ moment }})
 {%- endmacro %}
 
+{#- A timestamp some minutes later (earlier when `minutes` is negative). -#}
+{% macro add_minutes(moment, minutes) -%}
+    ({{ moment }} {{ '-' if minutes < 0 else '+' }} interval '{{ minutes | abs }}' minute)
+{%- endmacro %}
+
 {#- Calendar months from one date to another, by month number: January 31 to February 1 is 1. -#}
 {% macro months_between_dates(since, until) -%}
     ((extract(year from {{ until }}) - extract(year from {{ since }})) * 12

@@ -178,3 +178,13 @@ where recorded_to is null
 group by {{ key }}
 having count(case when is_current then 1 end) <> 1
 {% endtest %}
+
+{#- Each event that somebody did is in exactly one session: as many events in both. -#}
+{% test sessions_hold_every_event(model, events) %}
+select here.total as events_here, there.total as events_there
+from (select coalesce(sum(event_count), 0) as total from {{ model }}) as here
+cross join (
+    select count(*) as total from {{ events }} as happened where {{ is_session_event('happened') }}
+) as there
+where here.total <> there.total
+{% endtest %}

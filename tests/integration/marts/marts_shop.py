@@ -5,14 +5,31 @@ What belongs here: the rows. What does not: what the marts make of them; that is
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from tiny_lake import Shop, at, line, order
 
 MAPPED = (
     "members", "contacts", "products", "orders", "order_lines", "refunds", "interactions",
-    "consents", "points", "coupons",
+    "consents", "points", "coupons", "staff",
 )  # fmt: skip
+
+# A week on the web: a member's session, an anonymous one, one of staff, one that ran away, and what is in
+# no session.
+WEB_EVENTS = [
+    {"event_id": f"{event_id}{n}", "event_name": name, "channel": "web", **who,
+     "occurred_at": at("2026-02-10 03:00") + timedelta(minutes=29 * n)}
+    for event_id, count, name, who in (
+        ("known", 2, "launch", {"member_id": "crm:4"}),
+        ("anonymous", 1, "launch", {"openid": "mini:1"}),
+        ("staff", 3, "launch", {"member_id": "crm:2"}),
+        ("runaway", 20, "launch", {"openid": "mini:2"}),
+        ("received", 1, "message_sent", {"member_id": "crm:4"}),
+        ("nobody", 1, "launch", {}),
+    )
+    for n in range(count)
+]  # fmt: skip
 
 # Who bought when, for how much. Gaps: 10 and 10 (member 1), 20 (member 2), 4 (member 3).
 PURCHASES = {
@@ -68,8 +85,11 @@ def fill(made: Shop) -> None:
             {"event_id": f"e{n}", "event_name": "launch", "channel": "mini_program",
              "member_id": "crm:5", "occurred_at": at(f"2026-{day} 03:00")}
             for n, day in enumerate(("01-10", "02-10", "02-11"))
-        ],
+        ]
+        + WEB_EVENTS,
     )  # fmt: skip
+    # The second member works here.
+    made.land("staff", [{"staff_id": "s1", "member_id": "crm:2"}])
     said = (
         # Allowed by text, then by everything, then text taken back: only the others stay granted.
         ("n1", "crm:1", "sms", "granted", "2026-01-05"),

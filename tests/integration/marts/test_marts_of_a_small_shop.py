@@ -178,6 +178,9 @@ def broken(sold: Shop, statement: str, table: str) -> Iterator[None]:
          "marts_customer_360_says_who_is_contactable"),
         ("marts.cohort_retention", "UPDATE marts.cohort_retention SET customers = customers + 1",
          "marts_cohort_retention_starts_whole"),
+        ("marts.interaction_weekly",
+         "INSERT INTO marts.interaction_weekly FROM marts.interaction_weekly",
+         "unique_key_interaction_weekly_week_start__channel"),
     ],
 )  # fmt: skip
 def test_a_mart_that_does_not_add_up_fails_its_test(
@@ -186,3 +189,23 @@ def test_a_mart_that_does_not_add_up_fails_its_test(
     with broken(sold, statement, table):
         run = run_dbt(sold.settings, ["test", "--select", test], sold.variables())
     assert [(result.name, result.status) for result in run.tests] == [(test, "fail")]
+
+
+def test_every_interaction_of_a_week_is_in_one_count(sold: Shop) -> None:
+    (week,) = sold.rows("SELECT * FROM marts.interaction_weekly WHERE channel = 'web'")
+    assert week == {
+        "week_start": date(2026, 2, 9), "channel": "web", "sessions": 2, "known_sessions": 1,
+        "bounced_sessions": 1, "staff_sessions": 1, "runaway_sessions": 1, "visitors": 2,
+        "known_visitors": 1, "events": 3, "known_events": 2, "known_event_share": 2 / 3,
+        "staff_events": 3, "runaway_events": 20, "received_events": 1, "unidentified_events": 1,
+    }  # fmt: skip
+    total = sold.one(
+        "SELECT sum(events + staff_events + runaway_events + received_events + unidentified_events) "
+        "FROM marts.interaction_weekly"
+    )
+    assert total == sold.one("SELECT count(*) FROM unified.fct_interaction") == 31
+
+
+def test_what_staff_look_at_is_no_customers_interest(sold: Shop) -> None:
+    assert customer(sold, "marts.customer_360", "crm:4")["interactions_30d"] == 3
+    assert customer(sold, "marts.customer_360", "crm:2")["interactions_30d"] == 0

@@ -140,8 +140,9 @@ def rows(random: Random) -> list[Made]:
             add("order_lines", 2, ordered[order_id],
                 **line(order_id, number, str(ordered[order_id]), 5.0))  # fmt: skip
     for number in range(8):
+        # Some are of one session, when all that lies between them has come.
         add("interactions", 1, when, event_id=f"e{number}", event_name="view",
-            channel="mini_program", occurred_at=when)  # fmt: skip
+            channel="mini_program", occurred_at=when + timedelta(minutes=25 * number))  # fmt: skip
     for product in PRODUCTS[:2]:
         add("products", 2, when, product_id=product, name=f"The {product}")
     add("stores", 1, when, store_id="shop1", name="One", type="store")

@@ -70,6 +70,8 @@ def test_unified_gates_stop_rows_that_break_them(copy: Shop) -> None:
         "INSERT INTO unified.order_reconciliation FROM unified.order_reconciliation "
         "WHERE order_id = 'o2'",
         "UPDATE unified.order_reconciliation SET reason = 'bad luck' WHERE order_id = 'usd'",
+        "UPDATE unified.fct_session SET event_count = 2 WHERE session_key = 'e1'",
+        "INSERT INTO unified.staff_identifier BY NAME SELECT 'crm:1' AS identifier FROM range(2)",
     )
 
     assert not run.success
@@ -95,6 +97,8 @@ def test_unified_gates_stop_rows_that_break_them(copy: Shop) -> None:
         "required_dim_exchange_rate": "date_day=2026-02-02",
         "unique_key_order_reconciliation": "order_id=o2, reason=unpaid_balance",
         "accepted_values_order_reconciliation": "bad luck",
+        "sessions_hold_every_event_fct_session": "events_here=4, events_there=3",
+        "unique_staff_identifier": "unique_field=crm:1",
     }
     for prefix, key in expected.items():
         name = next((name for name in by_name if name.startswith(prefix)), None)

@@ -50,12 +50,12 @@ ASSETS = {
         contactability customer_identifier customer_identifier_history dim_campaign dim_content
         dim_customer dim_customer_history dim_date dim_exchange_rate dim_product dim_staff dim_store
         fct_consent fct_group_membership fct_interaction fct_message fct_order fct_order_line
-        fct_payment fct_point_entry fct_refund fct_wecom_relationship identity_event
-        identity_refused_edge order_reconciliation
+        fct_payment fct_point_entry fct_refund fct_session fct_wecom_relationship
+        identity_event identity_refused_edge order_reconciliation staff_identifier
     """,
     "marts": """
-        cohort_retention customer_360 customer_lifecycle_history customer_rfm kpi_weekly
-        revenue_daily sync_rate sync_unmatched
+        cohort_retention customer_360 customer_lifecycle_history customer_rfm interaction_weekly
+        kpi_weekly revenue_daily sync_rate sync_unmatched
     """,
     "ops": "integrity_violation wecom_callback_loss",
     "features": f"customer_features customer_labels {WORKING}",

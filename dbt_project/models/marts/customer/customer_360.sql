@@ -99,9 +99,11 @@ interaction_totals as (
             fct_interaction.occurred_date,
             {{ days_between('fct_interaction.occurred_date', as_of_date()) }} as age_days
         from {{ ref('fct_interaction') }} as fct_interaction
+        left join ({{ staff_customers() }}) as staff on fct_interaction.customer_id = staff.customer_id
         where
             fct_interaction.customer_id is not null
             and fct_interaction.occurred_date <= {{ as_of_date() }}
+            and not {{ is_employed('staff', 'fct_interaction.occurred_date') }}
     ) as interactions
     group by interactions.customer_id
 ),

@@ -18,6 +18,7 @@ select
         when by_external.customer_id is not null then event.external_userid
         when by_openid.customer_id is not null then event.openid
     end as identifier,
+    {{ visitor_of('event') }} as visitor_id,
     event.session_id,
     event.scene,
     event.page,

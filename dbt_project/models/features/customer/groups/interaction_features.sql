@@ -1,7 +1,8 @@
 {{ config(materialized='ephemeral', contract={'enforced': false}) }}
 -- What customers did, other than buying, as known at each date. Events are the largest entity: they
 -- are summed by customer, day and the feature dates on which they count before they meet the dates.
--- A session that runs past midnight counts on both days.
+-- A session that runs past midnight counts on both days. What staff did while they were employed is
+-- left out, by the staff list as it is now.
 {%- set identifiers = ['member_id', 'unionid', 'external_userid', 'openid'] %}
 with versions as (
     select
@@ -41,9 +42,11 @@ daily as (
         count(case when versions.kind = 'cart' then 1 end) as cart_events,
         count(case when versions.kind = 'share' then 1 end) as share_events
     from versions
+    left join ({{ staff_customers() }}) as staff on versions.customer_id = staff.customer_id
     where
         versions.customer_id is not null
         and versions.kind <> 'received'
+        and not {{ is_employed('staff', 'versions.occurred_date') }}
     group by
         versions.customer_id,
         versions.occurred_date,
