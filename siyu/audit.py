@@ -253,8 +253,10 @@ class AuditLog:
         """By identifier, what an entry committed to, of those who were not forgotten."""
         with self._connect() as connection:
             rows = connection.execute(
-                "SELECT identifier, position, salt FROM opening "
-                "JOIN subject USING (sequence, position) WHERE sequence = ? AND position > 0",
+                # In this order: only openings are found by their place.
+                "SELECT identifier, position, salt FROM subject "
+                "CROSS JOIN opening USING (sequence, position) "
+                "WHERE sequence = ? AND position > 0",
                 (entry.sequence,),
             ).fetchall()
         return {name: Part(salt, entry.commitment(position)) for name, position, salt in rows}
