@@ -18,6 +18,7 @@ import pyarrow as pa
 from siyu.config import REPO, Settings
 from siyu.contracts import contract
 from siyu.identity import IdentityStore, past, resolve
+from siyu.identity_rules import IdentityRule
 from siyu.lake import Lake, Manifest, commit
 from siyu.paths import Paths
 from siyu.retailer import Retailer
@@ -161,15 +162,16 @@ class Shop:
             replacing=f"_source = '{source}' AND _batch_id = '{batch}'",
         )  # fmt: skip
 
-    def identify(self, junk: Sequence[str] = ()) -> None:
+    def identify(self, junk: Sequence[str] = (), rules: Sequence[IdentityRule] = ()) -> None:
         """Resolve identities from what staging says, and let the lake show them."""
         warehouse = Warehouse.of(self.settings)
         store = IdentityStore(self.paths)
         identifiers = warehouse.read("SELECT * FROM staging.stg_identifier")
         edges = warehouse.read("SELECT * FROM staging.stg_identity_edge")
-        decided = resolve(identifiers, edges, store.previous(), {}, ["crm"], junk, "run-1")
+        before, applied = store.previous(), store.rules_applied()
+        decided = resolve(identifiers, edges, before, {}, ["crm"], junk, "run-1", rules, applied)
         store.write(decided)
-        store.write_past(past(decided.customer_identifier, identifiers, edges))
+        store.write_past(past(decided.customer_identifier, identifiers, edges, decided.rules))
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = Warehouse.of(self.settings).read(sql).to_pylist()
