@@ -8,13 +8,14 @@ business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+NodeNumbers = NDArray[np.int32]
 
 # Why an edge is refused, where it is not the code of the namespace whose cap forbids it.
 TOTAL_CAP_REACHED = -1
@@ -39,14 +40,14 @@ class Edges:
     """Edges between nodes.
 
     Attributes:
-        a: One end of each edge, as a node number. Shape (edges,).
+        a: One end of each edge, as a node number. Narrow, as there are many. Shape (edges,).
         b: The other end. Shape (edges,).
         strongest_first: Puts positions of edges in the order in which they count, where not all may.
             The order of what it is given must not matter.
     """
 
-    a: Ints
-    b: Ints
+    a: NodeNumbers
+    b: NodeNumbers
     strongest_first: Callable[[Ints], Ints]
 
 
@@ -102,11 +103,7 @@ def cluster(namespace: Ints, edges: Edges, caps: Caps, rules: ManualRules = NO_R
     nothing = np.empty(0, np.int64)
     if nodes == 0:
         return Clusters(nothing, nothing, nothing)
-    label = _components(
-        nodes,
-        np.concatenate([edges.a, rules.linked[:, 0]]),
-        np.concatenate([edges.b, rules.linked[:, 1]]),
-    )
+    label = _components(nodes, edges, rules.linked)
     broken = np.union1d(_above_a_cap(label, namespace, caps), _not_apart(label, rules.apart))
     if len(broken) == 0:
         return Clusters(label, nothing, nothing)
@@ -122,14 +119,17 @@ def cluster(namespace: Ints, edges: Edges, caps: Caps, rules: ManualRules = NO_R
     return Clusters(dense.astype(np.int64), refused[ascending], reason[ascending])
 
 
-def _components(nodes: int, a: Ints, b: Ints) -> Ints:
+def _components(nodes: int, edges: Edges, linked: Ints) -> Ints:
+    """Plain connected components of edges and links."""
     # Imported here: definitions load this module, and few runs resolve.
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    # Narrow indices: SciPy makes them so anyway, by a copy of each.
-    ends = (a.astype(np.int32), b.astype(np.int32))
-    graph = coo_array((np.ones(len(a), np.int8), ends), shape=(nodes, nodes))
+    a, b = edges.a, edges.b
+    if len(linked):
+        a = np.concatenate([a, linked[:, 0].astype(np.int32)])
+        b = np.concatenate([b, linked[:, 1].astype(np.int32)])
+    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(nodes, nodes))
     _, found = connected_components(graph, directed=False)
     return np.asarray(found, np.int64)
 
@@ -162,7 +162,7 @@ class _Forest:
         self._caps: list[int] = caps.by_namespace.tolist()
         self._total = caps.total
         self._parent = {node: node for node in nodes}
-        self._held: dict[int, Mapping[int, int]] = {
+        self._held: dict[int, dict[int, int]] = {
             node: {code: 1} for node, code in zip(nodes, namespace[within].tolist(), strict=True)
         }
         self._size = dict.fromkeys(nodes, 1)
@@ -176,7 +176,7 @@ class _Forest:
         for a, b in rules.linked[within[rules.linked[:, 0]]].tolist():
             self._union(self._find(a), self._find(b))
 
-    def join_all(self, a: Ints, b: Ints, order: Ints) -> tuple[Ints, Ints]:
+    def join_all(self, a: NodeNumbers, b: NodeNumbers, order: Ints) -> tuple[Ints, Ints]:
         """Join the ends of edges in an order; positions and reasons of those that are refused."""
         refused, reasons = [], []
         for edge, one, other in zip(
@@ -210,14 +210,16 @@ class _Forest:
             b, frozenset()
         ):
             return SET_APART
-        # In the order of codes, so that the reason does not depend on which side is which.
-        less, more = sorted((self._held[a], self._held[b]), key=len)
+        less, more = self._held[a], self._held[b]
+        if len(less) > len(more):
+            less, more = more, less
         over = [
             code
             for code, count in less.items()
             if code in more and 0 <= self._caps[code] < count + more[code]
         ]
         if over:
+            # The least code, so that the reason does not depend on which side is which.
             return min(over)
         if self._size[a] + self._size[b] > self._total:
             return TOTAL_CAP_REACHED
@@ -227,11 +229,10 @@ class _Forest:
         if a == b:
             return
         keep, lose = (a, b) if self._size[a] >= self._size[b] else (b, a)
-        together = dict(self._held[keep])
+        held = self._held[keep]
         for code, count in self._held.pop(lose).items():
-            together[code] = together.get(code, 0) + count
+            held[code] = held.get(code, 0) + count
         self._parent[lose] = keep
-        self._held[keep] = together
         self._size[keep] += self._size.pop(lose)
         for kept in (self._concerned, self._shunned):
             if lose in kept:

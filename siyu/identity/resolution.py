@@ -29,6 +29,7 @@ from siyu.identity.clustering import (
     Edges,
     Ints,
     ManualRules,
+    NodeNumbers,
     cluster,
 )
 from siyu.identity_rules import Action, IdentityRule
@@ -193,17 +194,18 @@ def _nodes(
     )
 
 
-def _ends(edges: pa.Table, nodes: pa.ChunkedArray) -> tuple[Ints, Ints, Ints]:
+def _ends(edges: pa.Table, nodes: pa.ChunkedArray) -> tuple[NodeNumbers, NodeNumbers, NodeNumbers]:
     """Both ends of the edges between nodes, as node numbers, and the rows of these edges."""
     # One look-up for both sides: each makes an index of all nodes.
     sides = [edges["identifier_a"], edges["identifier_b"]]
     both = pa.chunked_array([chunk for side in sides for chunk in side.chunks], pa.string())
-    a, b = np.split(_ints(pc.index_in(both, value_set=nodes)), 2)
-    position = np.flatnonzero((a >= 0) & (b >= 0))
+    found = pc.fill_null(pc.index_in(both, value_set=nodes), -1).to_numpy()
+    a, b = np.split(found, 2)
+    position = np.flatnonzero((a >= 0) & (b >= 0)).astype(np.int32)
     return a[position], b[position], position
 
 
-def _strongest_first(edges: pa.Table, position: Ints, some: Ints) -> Ints:
+def _strongest_first(edges: pa.Table, position: NodeNumbers, some: Ints) -> Ints:
     """Some edges by priority, then evidence, then age, then the names themselves."""
     order = pc.sort_indices(
         edges.take(pa.array(position[some])),
@@ -242,9 +244,9 @@ def _applied(rules: Sequence[IdentityRule], nodes: pa.ChunkedArray) -> _Applied:
 
 def _refused(
     edges: pa.Table,
-    position: Ints,
+    position: NodeNumbers,
     outcome: Clusters,
-    ends: tuple[Ints, Ints],
+    ends: tuple[NodeNumbers, NodeNumbers],
     customer_id: pa.Array,
     namespaces: pa.Array,
 ) -> pa.Table:
@@ -427,6 +429,8 @@ def _returned(own: pd.DataFrame) -> dict[int, int]:
 def new_ids(names: Sequence[str], taken: Collection[str], living: pa.ChunkedArray) -> list[str]:
     """An id for each name that nobody has: after a split, one that is made from it may live on."""
     made = [new_id(name) for name in names]
+    if not made:
+        return made
     for number in count(1):
         in_use = pc.is_in(pa.array(made, pa.string()), value_set=living).to_pylist()
         again = [i for i, used in enumerate(in_use) if used or made[i] in taken]
@@ -445,6 +449,8 @@ def new_id(seed: str) -> str:
 
 def _own_ids(some: pa.Table, fresh_id: pa.Array) -> pa.Array:
     """What each goes back to when merges are undone: a merge leaves it, anything else renews it."""
+    if some["old_id"].null_count == len(some):
+        return fresh_id
     merged_away = pc.invert(pc.is_in(some["old_id"], value_set=fresh_id.unique()))
     stays = pc.or_(pc.equal(some["old_id"], fresh_id), merged_away)
     stays = pc.and_(pc.fill_null(stays, False), pc.is_valid(some["old_id"]))
@@ -508,36 +514,33 @@ def _events(nodes: pa.Table, decided: _Decided, run_id: str) -> pa.Table:
     firsts = changing.drop_duplicates("label")
     births = firsts[~firsts["label"].isin(known["label"].unique())]
     pairs = known.drop_duplicates(["old", "label"])
-    happened = pd.concat([births, pairs])
     held = set(decided.given.values())
-    said: list[tuple[str, str, str | None]] = []
-    cause: list[int] = []
-    customers = [decided.given[label] for label in happened["label"].tolist()]
-    others = _named(decided.ids, happened["old"])
-    for customer, other, node in zip(customers, others, happened["node"].tolist(), strict=True):
-        if customer != other:
-            kind = "create" if other is None else "split" if other in held else "merge"
-            said.append((kind, customer, other))
-            cause.append(node)
-    seen = nodes.select(["identifier", "known_at"]).take(pa.array(cause, pa.int64()))
+    # Of each: what, whom, who else, because of which node.
+    said: list[tuple[str, str, str | None, int]] = [
+        ("create", decided.given[label], None, node)
+        for label, node in zip(births["label"].tolist(), births["node"].tolist(), strict=True)
+    ]
+    others = decided.ids.take(pa.array(pairs["old"].to_numpy())).to_pylist()
+    for label, other, node in zip(
+        pairs["label"].tolist(), others, pairs["node"].tolist(), strict=True
+    ):
+        if decided.given[label] != other:
+            kind = "split" if other in held else "merge"
+            said.append((kind, decided.given[label], other, node))
+    seen = nodes.select(["identifier", "known_at"]).take(
+        pa.array([one[3] for one in said], "int64")
+    )
     return _event_table(
-        event_id=[_event_id(*map(str, one), run_id) for one in said],
+        event_id=[_event_id(f"{kind}:{one}:{other}:{run_id}") for kind, one, other, _ in said],
         event_type=[one[0] for one in said],
         customer_id=[one[1] for one in said],
         other_customer_id=[one[2] for one in said],
         identifier=seen["identifier"],
-        other_identifier=[None] * len(said),
-        rule_id=["clustering"] * len(said),
+        other_identifier=pa.nulls(len(said), pa.string()),
+        rule_id=pa.repeat("clustering", len(said)),
         occurred_at=seen["known_at"],
-        run_id=[run_id] * len(said),
+        run_id=pa.repeat(run_id, len(said)),
     )
-
-
-def _named(ids: pa.Array, numbers: pd.Series[int]) -> list[str | None]:
-    """Ids by their numbers; None for -1."""
-    array = numbers.to_numpy()
-    named: list[str | None] = ids.take(pa.array(array, mask=array < 0)).to_pylist()
-    return named
 
 
 def _rule_events(
@@ -565,16 +568,16 @@ def _rule_events(
 
 def rule_event_id(rule: IdentityRule) -> str:
     """The id of the event of a manual rule: the same as long as the decision is."""
-    return _event_id(rule.action, *rule.pair, rule.decided_at.isoformat())
+    return _event_id(":".join([rule.action, *rule.pair, rule.decided_at.isoformat()]))
 
 
-def _event_id(*said: str) -> str:
-    return hashlib.sha256(":".join(said).encode()).hexdigest()[:32]
+def _event_id(said: str) -> str:
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
-def _event_table(**columns: Sequence[Any] | pa.ChunkedArray) -> pa.Table:
+def _event_table(**columns: Sequence[Any] | pa.Array | pa.ChunkedArray) -> pa.Table:
     arrays = {
-        name: values if isinstance(values, pa.ChunkedArray) else pa.array(values, kind)
+        name: pa.array(values, kind) if isinstance(values, list) else values
         for (name, values), kind in zip(columns.items(), EVENT_SCHEMA.types, strict=True)
     }
     return pa.table(arrays).cast(EVENT_SCHEMA)
@@ -589,6 +592,8 @@ def _among(values: pa.ChunkedArray, names: Collection[str]) -> pa.ChunkedArray:
 
 def _replaced(values: pa.Array, where: NDArray[np.bool_], fresh: pa.Array) -> pa.Array:
     """Values with those at some places replaced, in order."""
+    if where.all():
+        return fresh
     return _flat(pc.replace_with_mask(values, pa.array(where), fresh))
 
 

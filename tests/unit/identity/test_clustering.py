@@ -14,7 +14,7 @@ MEMBER, PHONE = 0, 1
 def _cluster(
     namespace: list[int], edges: list[tuple[int, int]], member_cap: int = 1, total: int = 30
 ) -> Clusters:
-    a, b = (np.array([edge[i] for edge in edges], dtype=np.int64) for i in (0, 1))
+    a, b = (np.array([edge[i] for edge in edges], dtype=np.int32) for i in (0, 1))
     caps = Caps(np.array([member_cap, 3], dtype=np.int64), total)
     return cluster(np.array(namespace, dtype=np.int64), Edges(a, b, np.sort), caps)
 
