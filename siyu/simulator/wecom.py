@@ -23,18 +23,22 @@ _PAGE = 100
 _GROUP_SIZE = 150
 _SNAPSHOT_EVERY_DAYS = 182
 _ADD_WAYS = np.array([1, 2, 3, 4, 16, 201])
+_ASSIGNED = 202
+_ENDED_BY = ("员工删除客户", "客户删除员工", "客户转接")
+_BY_STAFF, _BY_CUSTOMER, _BY_TRANSFER = range(3)
 _TAGS = ("etDEMO_new", "etDEMO_vip", "etDEMO_baby", "etDEMO_pet", "etDEMO_beauty")
 
 
 @dataclass(frozen=True)
 class _Relations:
-    """One row per customer and staff; a few customers added two."""
+    """One row per customer and staff; a few customers added two, and some were handed over."""
 
     person: Ints
     staff: Ints
     added_at: Ints
     deleted_at: Ints
-    by_customer: Bools
+    ended_by: Ints
+    assigned: Bools
 
     @property
     def count(self) -> int:
@@ -150,12 +154,41 @@ def _relations(world: World) -> _Relations:
     added = added + np.where(is_second, rng.integers(DAY, 40 * DAY, len(person)), 0)
     deleted = people.deleted_day[person] * DAY + rng.integers(0, DAY, len(person))
     kept = (added < end) & (added < deleted)
+    by_customer = rng.random(len(person)) < 0.9
+    return _handed_over(
+        world,
+        _Relations(
+            person=person[kept],
+            staff=np.where(is_second, colleague, own)[kept],
+            added_at=added[kept],
+            deleted_at=deleted[kept],
+            ended_by=np.where(by_customer, _BY_CUSTOMER, _BY_STAFF)[kept],
+            assigned=np.zeros(int(kept.sum()), dtype=np.bool_),
+        ),
+    )
+
+
+def _handed_over(world: World, relations: _Relations) -> _Relations:
+    """Who still has staff who leave is handed over to the store's manager, who stays."""
+    staff = world.catalogue.staff
+    left = staff.left_day[relations.staff] * DAY + 18 * 3600
+    moves = (relations.added_at < left) & (left < relations.deleted_at) & (left < world.clock.end)
+    manager = relations.staff // staff.per_store * staff.per_store
+    pair = relations.person * staff.count + manager
+    # Who has the manager already is not assigned to them again.
+    alone = np.flatnonzero(moves & ~np.isin(pair, relations.person * staff.count + relations.staff))
+    taken = alone[np.unique(pair[alone], return_index=True)[1]]
     return _Relations(
-        person=person[kept],
-        staff=np.where(is_second, colleague, own)[kept],
-        added_at=added[kept],
-        deleted_at=deleted[kept],
-        by_customer=(rng.random(len(person)) < 0.9)[kept],
+        person=np.concatenate([relations.person, relations.person[taken]]),
+        staff=np.concatenate([relations.staff, manager[taken]]),
+        added_at=np.concatenate([relations.added_at, left[taken] + 60]),
+        deleted_at=np.concatenate(
+            [np.where(moves, left, relations.deleted_at), relations.deleted_at[taken]]
+        ),
+        ended_by=np.concatenate(
+            [np.where(moves, _BY_TRANSFER, relations.ended_by), relations.ended_by[taken]]
+        ),
+        assigned=np.arange(relations.count + len(taken)) >= relations.count,
     )
 
 
@@ -169,6 +202,7 @@ def _contacts(world: World, writer: Writer, relations: _Relations) -> None:
     nickname = label(words.NICKNAMES, rng.integers(0, len(words.NICKNAMES), people.count))
     gender = rng.choice(3, people.count, p=[0.3, 0.25, 0.45])[person]
     add_way = _ADD_WAYS[rng.choice(6, relations.count, p=[0.55, 0.1, 0.1, 0.1, 0.1, 0.05])]
+    add_way = np.where(relations.assigned, _ASSIGNED, add_way)
     store = world.catalogue.staff.store[relations.staff]
     state = pc.binary_join_element_wise("qr", pick(world.catalogue.stores.code, store), "_")
     state = pc.if_else(pa.array(add_way == 1), state, None)
@@ -216,9 +250,7 @@ def _contacts(world: World, writer: Writer, relations: _Relations) -> None:
             "tag_id": tag,
             "add_time": clock.text(relations.added_at),
             "lost_time": clock.text(np.minimum(relations.deleted_at, clock.end)),
-            "lost_type": label(
-                ("员工删除客户", "客户删除员工"), relations.by_customer.astype(np.int64)
-            ),
+            "lost_type": label(_ENDED_BY, relations.ended_by),
         }
     )
     lost = lost[np.argsort(relations.deleted_at[lost], kind="stable")]

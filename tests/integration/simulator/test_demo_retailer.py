@@ -186,6 +186,22 @@ def test_fen_and_yuan_come_out_as_the_same_money(settings: Settings, lake: Query
     assert astray == []
 
 
+def test_who_loses_staff_who_leave_is_assigned_others_at_once(lake: Query) -> None:
+    ((moved, met),) = lake(
+        """
+        SELECT count(*), count(*) FILTER (WHERE EXISTS (
+            SELECT 1 FROM lake.contacts AS took
+            WHERE took.external_userid = gave.external_userid AND took.staff_id <> gave.staff_id
+              AND took.added_at <= gave.deleted_at + INTERVAL 1 MINUTE
+              AND (took.add_way = '202' OR took.added_at < gave.deleted_at)
+        ))
+        FROM lake.contacts AS gave WHERE gave.deleted_by = 'transfer'
+        """
+    )
+
+    assert moved == met > 0
+
+
 def test_late_rows_are_known_when_they_were_recorded(lake: Query) -> None:
     assert lake(
         "SELECT count(*) > 0 FROM lake.interactions WHERE _known_at > _event_at + INTERVAL 1 HOUR"

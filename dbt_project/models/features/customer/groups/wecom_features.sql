@@ -10,6 +10,8 @@ select
         case
             when
                 version.deleted_at < dates.as_of
+                -- To be handed over to other staff is not the customer's doing.
+                and coalesce(version.deleted_by, '') <> 'transfer'
                 and {{ days_between('version.deleted_date', 'dates.as_of_date') }} < 90
                 then 1
         end
