@@ -6,6 +6,7 @@ What belongs here: arguments, and calling the parts together. What does not: doi
 from __future__ import annotations
 
 import getpass
+import hashlib
 import json
 import os
 import subprocess
@@ -569,6 +570,67 @@ def _erase_request(settings: Settings, retailer: Retailer, request: Request) -> 
 def _print_receipt(receipt: Receipt) -> None:
     counts = ", ".join(f"{what}: {count}" for what, count in receipt.counts.items()) or "nothing"
     _plain(f"  {receipt.layer:<17} {counts}; still found: {receipt.still_found}")
+
+
+@app.command()
+def export(
+    customer: Annotated[str | None, typer.Option(help="customer id")] = None,
+    identifier: Annotated[
+        str | None, typer.Option(help="namespace:value or token of whoever is meant")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="file to write")] = Path("person.json"),
+    schema: Annotated[bool, typer.Option("--schema", help="print the form of the file")] = False,
+) -> None:
+    """Write everything that is held on one person to a file that only you may read."""
+    from siyu.privacy.export import SCHEMA
+    from siyu.privacy.subject import SubjectError
+    from siyu.vault import VaultError
+    from siyu.warehouse import WarehouseBusy, writer_lock
+
+    if schema:
+        _plain(json.dumps(SCHEMA, indent=1))
+        return
+    if (customer is None) == (identifier is None):
+        raise _stop("name one person, by --customer or by --identifier")
+    settings, _ = _selected()
+    try:
+        with writer_lock(Paths.of(settings), timeout=0):
+            asked = [customer] if customer else [], [identifier] if identifier else []
+            written = _export(settings, *asked, out)
+    except FileExistsError:
+        raise _stop(f"{out}: there is a file of that name; give another by --out") from None
+    except (SubjectError, VaultError, WarehouseBusy) as error:
+        raise _stop(str(error)) from None
+    _plain(f"{out}: {written}. It is personal data in clear: hand it over, then delete it.")
+
+
+def _export(settings: Settings, customers: list[str], identifiers: list[str], out: Path) -> str:
+    """Write what is held on one person, once the audit log knows; says how much it is."""
+    from ml.tables import ml_models
+    from siyu.audit import AuditLog
+    from siyu.dictionary import read_models
+    from siyu.ingestion.erasure import rejected_of
+    from siyu.privacy.export import Gathering, export_person
+    from siyu.privacy.subject import find_subject
+
+    paths, now = Paths.of(settings), datetime.now(UTC)
+    subject = find_subject(paths, customers, identifiers)
+    gathering = Gathering([*read_models(), *ml_models()], partial(rejected_of, paths))
+    said = export_person(settings, subject, gathering, now)
+    text = json.dumps(said, ensure_ascii=False, indent=1).encode()
+    descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        AuditLog.of(paths).append(
+            "export",
+            f"export-{now:%Y%m%dT%H%M%S%f}",
+            {"customers": list(subject.customers), "sha256": hashlib.sha256(text).hexdigest()},
+            now,
+            subjects=subject.names,
+        )
+        file.write(text)
+    tables = {**said["sources"], **said["tables"]}
+    rows = sum(len(table["rows"]) for table in tables.values())
+    return f"{len(tables)} tables, {rows} rows, {len(said['rejected'])} rejected records"
 
 
 @app.command()

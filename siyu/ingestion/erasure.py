@@ -46,16 +46,35 @@ def erase_from_quarantine(paths: Paths, names: Names) -> int:
     Raises:
         VaultError: the wrapping key is not the one they were sealed under.
     """
-    vault = Vault.of(paths)
 
     def is_theirs(row: Mapping[str, Any], key: bytes) -> bool:
-        context = row["batch_id"].encode()
-        texts = [unseal(key, row["sealed"], context).decode()]
-        texts += [unseal(key, row["sealed_key"], context).decode()] if row["sealed_key"] else []
-        texts += [broken["value"] for broken in row["rules"] if broken["value"] is not None]
-        return any(map(names, texts))
+        return any(map(names, _rejected_texts(row, key)))
 
-    return _delete(paths.quarantine, SCHEMA, vault, is_theirs)
+    return _delete(paths.quarantine, SCHEMA, Vault.of(paths), is_theirs)
+
+
+def rejected_of(paths: Paths, names: Names) -> list[dict[str, Any]]:
+    """Rejected rows that name somebody, in clear: entity, source, file, row, rules and payload.
+
+    Raises:
+        VaultError: the wrapping key is not the one they were sealed under.
+    """
+    found = []
+    for rows, key in _batches(paths.quarantine, SCHEMA, Vault.of(paths)):
+        for row in rows.to_pylist():
+            texts = _rejected_texts(row, key)
+            if any(map(names, texts)):
+                said = {name: row[name] for name in ("entity", "source", "file", "row", "rules")}
+                found.append({**said, "payload": texts[0]})
+    return found
+
+
+def _rejected_texts(row: Mapping[str, Any], key: bytes) -> list[str]:
+    """All that a rejected row says, the record first."""
+    context = row["batch_id"].encode()
+    texts = [unseal(key, row["sealed"], context).decode()]
+    texts += [unseal(key, row["sealed_key"], context).decode()] if row["sealed_key"] else []
+    return texts + [broken["value"] for broken in row["rules"] if broken["value"] is not None]
 
 
 def erase_from_aside(paths: Paths, names: Names, origins: Mapping[str, Origins]) -> int:
@@ -86,42 +105,42 @@ def _delete(
     is_theirs: Callable[[Mapping[str, Any], bytes], bool],
 ) -> int:
     """Write each batch of a sealed table anew that has a row to be deleted."""
-    if not DeltaTable.is_deltatable(str(folder)):
-        return 0
+    gone = 0
+    for rows, key in _batches(folder, schema, vault):
+        theirs = pa.array([is_theirs(row, key) for row in rows.to_pylist()], pa.bool_())
+        if not theirs.true_count:
+            continue
+        gone += theirs.true_count
+        place = {name: rows[name][0].as_py() for name in ("entity", "source", "batch_id")}
+        commit(
+            folder,
+            rows.filter(pc.invert(theirs)).to_reader(),
+            None,
+            partition_by=("entity", "source"),
+            replacing=" AND ".join(f"{name} = {literal(said)}" for name, said in place.items()),
+        )
+    return gone
+
+
+def _batches(folder: Path, schema: pa.Schema, vault: Vault) -> Iterator[tuple[pa.Table, bytes]]:
+    """Rows of a sealed table, batch by batch and input by input, with the key of each."""
+    files = active_files(DeltaTable(str(folder))) if DeltaTable.is_deltatable(str(folder)) else []
+    if not files:
+        return
     rows = (
         f"SELECT {', '.join(schema.names)} FROM read_parquet($files, hive_partitioning = true, "
         "hive_types_autocast = false)"
     )
-    files, gone = active_files(DeltaTable(str(folder))), 0
     with duckdb.connect() as connection:
-        batches = (
-            connection.execute(
-                f"SELECT DISTINCT entity, source, batch_id FROM ({rows}) ORDER BY ALL",
-                {"files": files},
-            ).fetchall()
-            if files
-            else []
-        )
+        batches = connection.execute(
+            f"SELECT DISTINCT entity, source, batch_id FROM ({rows}) ORDER BY ALL", {"files": files}
+        ).fetchall()
         for entity, source, batch_id in batches:
-            key = vault.batch_key(batch_id)
-            held = (
-                connection.execute(
-                    f"{rows} WHERE entity = $entity AND source = $source AND batch_id = $batch",
-                    {"files": files, "entity": entity, "source": source, "batch": batch_id},
-                )
-                .to_arrow_table()
-                .cast(schema)
-            )
-            theirs = pa.array([is_theirs(row, key) for row in held.to_pylist()], pa.bool_())
-            if theirs.true_count:
-                gone += theirs.true_count
-                commit(
-                    folder, held.filter(pc.invert(theirs)).to_reader(), None,
-                    partition_by=("entity", "source"),
-                    replacing=f"entity = {literal(entity)} AND source = {literal(source)} "
-                    f"AND batch_id = {literal(batch_id)}",
-                )  # fmt: skip
-    return gone
+            held = connection.execute(
+                f"{rows} WHERE entity = $entity AND source = $source AND batch_id = $batch",
+                {"files": files, "entity": entity, "source": source, "batch": batch_id},
+            ).to_arrow_table()
+            yield held.cast(schema), vault.batch_key(batch_id)
 
 
 def erase_from_raw(
