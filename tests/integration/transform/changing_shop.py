@@ -6,6 +6,7 @@ What belongs here: the rows. What does not: what the tables make of them; that i
 from __future__ import annotations
 
 from datetime import datetime
+from random import Random
 
 from tiny_lake import Row, Shop, at
 
@@ -52,10 +53,46 @@ def stay(who: str, joined: datetime, left: datetime | None = None, **more: objec
 
 def fill(made: Shop) -> None:
     """Land the rows of everything that changes."""
-    made.land("members", MEMBERS, superseding=12)
-    made.land("contacts", CONTACTS, superseding=7)
+    made.land("members", [*MEMBERS, *DRAWN["members"]], superseding=12)
+    made.land("contacts", [*CONTACTS, *DRAWN["contacts"]], superseding=7)
     made.land("group_members", STAYS, superseding=2)
-    made.land("consents", CONSENTS)
+    made.land("consents", [*CONSENTS, *DRAWN["consents"]])
+
+
+def drawn(random: Random) -> dict[str, list[Row]]:
+    """Rows of customers of two memberships and two WeCom ids each, who change at random.
+
+    Each change is heard of between at once and ten days later.
+    """
+    rows: dict[str, list[Row]] = {"members": [], "contacts": [], "consents": []}
+
+    def known(changed: int) -> datetime:
+        return day(min(28, changed + random.choice([0, 0, 1, 5, 10])))
+
+    for number in range(2 * DRAWN_CUSTOMERS):
+        unionid = f"wx:d{number}"
+        registered = day(random.randint(1, 3))
+        for changed in random.sample(range(4, 24), random.randint(1, 4)):
+            rows["members"].append(
+                member(f"d{number}", changed, unionid=unionid, _known_at=known(changed),
+                       phone_token=f"phone:d{number // 2}", registered_at=registered,
+                       tier=random.choice(["gold", "silver"]),
+                       status=random.choice(["active", "frozen", "closed"]))
+            )  # fmt: skip
+        for staff in ("s1", "s2"):
+            for changed in random.sample(range(10, 24), random.randint(0, 4)):
+                row = contact(f"d{number}", staff, day(random.choice([3, 6, 9])),
+                              random.choice([day(8), day(15), None]), day(changed))  # fmt: skip
+                rows["contacts"].append({**row, "unionid": unionid, "_known_at": known(changed)})
+        for said in random.choices(range(4, 20), k=random.randint(0, 4)):
+            row = consent(
+                100 + len(rows["consents"]), f"wecom:d{number}", said,
+                random.choice(["granted", "granted", "denied", "withdrawn"]),
+                channel=random.choice(["all", "sms", "wecom"]),
+                expires_at=random.choice([None, day(22)]),
+            )  # fmt: skip
+            rows["consents"].append({**row, "_known_at": known(said)})
+    return rows
 
 
 MEMBERS = (
@@ -111,3 +148,23 @@ CONSENTS = (
     consent(5, "phone:a", 6, "granted", expires_at=at("2027-01-01 00:00")),
     consent(6, "crm:late", 6, "granted", purpose="data_use"),
 )
+DRAWN_CUSTOMERS = 8
+DRAWN = drawn(Random(1))
+
+
+def rows_of_drawn(customer: int) -> dict[str, list[Row]]:
+    """The rows that speak of one of those customers; a WeCom id without a contact is nobody's."""
+    numbers = (2 * customer, 2 * customer + 1)
+    contacts = [
+        row for row in DRAWN["contacts"] if row["external_userid"] in _named("wecom", numbers)
+    ]
+    linked = {row["external_userid"] for row in contacts}
+    return {
+        "members": [row for row in DRAWN["members"] if row["member_id"] in _named("crm", numbers)],
+        "contacts": contacts,
+        "consents": [row for row in DRAWN["consents"] if row["identifier"] in linked],
+    }
+
+
+def _named(namespace: str, numbers: tuple[int, ...]) -> set[str]:
+    return {f"{namespace}:d{number}" for number in numbers}

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from changing_shop import MAPPED, member
+import pytest
+from changing_shop import DRAWN_CUSTOMERS, MAPPED, day, member, rows_of_drawn
+from history_oracle import NOTHING, read_versions
 from tiny_lake import Shop, shop
 
 from siyu.config import REPO
@@ -32,8 +35,8 @@ def timeline(changing: Shop, who: str, *columns: str) -> list[tuple[Any, ...]]:
     ]
 
 
-def lookups(changing: Shop, who: str) -> dict[tuple[int, int], list[str | None]]:
-    """The tiers that the documented macro finds on each day, by what was known on each day."""
+def lookups(changing: Shop, *columns: str) -> dict[tuple[str, int, int], list[tuple[Any, ...]]]:
+    """What the documented macro finds of each member on each day, by what was known on each day."""
     template = jinja2.Template(
         MACRO.read_text("utf-8").split("{#-\n  Several as-of dates")[0]
         + "{{ point_in_time('asked.moment', 'history', known_by='asked.known_by') }}"
@@ -41,14 +44,14 @@ def lookups(changing: Shop, who: str) -> dict[tuple[int, int], list[str | None]]
     rows = changing.rows(
         "WITH days AS (SELECT TIMESTAMP '2026-01-01' + to_days(n::INTEGER) AS day FROM range(28) AS r(n)), "
         "asked AS (SELECT m.day AS moment, k.day AS known_by FROM days AS m CROSS JOIN days AS k) "
-        "SELECT day(asked.moment) AS moment, day(asked.known_by) AS known_by, history.tier "
+        f"SELECT identifier, day(asked.moment), day(asked.known_by), {', '.join(columns)} "
         "FROM asked JOIN unified.dim_customer_history AS history ON " + template.render()
-        + " JOIN unified.customer_identifier USING (customer_id) "
-        f"WHERE identifier = '{who}'"
+        + " JOIN unified.customer_identifier USING (customer_id) WHERE namespace = 'crm'"
     )  # fmt: skip
-    found: defaultdict[tuple[int, int], list[str | None]] = defaultdict(list)
+    found: defaultdict[tuple[str, int, int], list[tuple[Any, ...]]] = defaultdict(list)
     for row in rows:
-        found[row["moment"], row["known_by"]].append(row["tier"])
+        who, moment, known_by, *values = row.values()
+        found[who, moment, known_by].append(tuple(values))
     return found
 
 
@@ -57,26 +60,31 @@ def test_a_correction_that_comes_late_is_in_its_place_but_not_known_before_it_ca
 ) -> None:
     assert timeline(changing, "crm:late", "tier") == [(5, "silver"), (10, "bronze"), (20, "gold")]
 
-    found = lookups(changing, "crm:late")
-    assert found[15, 15] == ["silver"]
-    assert found[15, 25] == ["silver"]  # the end of the day before
-    assert found[15, 26] == ["bronze"]
-    assert found[24, 24] == ["gold"]
+    found = lookups(changing, "tier")
+    assert found["crm:late", 15, 15] == [("silver",)]
+    assert found["crm:late", 15, 25] == [("silver",)]  # the end of the day before
+    assert found["crm:late", 15, 26] == [("bronze",)]
+    assert found["crm:late", 24, 24] == [("gold",)]
 
 
-def test_every_moment_has_one_answer_whenever_it_was_asked(changing: Shop) -> None:
-    found = lookups(changing, "crm:late")
+@pytest.mark.parametrize("customer", range(DRAWN_CUSTOMERS))
+def test_a_look_up_says_what_reading_all_versions_says(
+    everything: Mapping[Any, list[tuple[Any, ...]]], customer: int
+) -> None:
+    rows = rows_of_drawn(customer)
 
     for moment in range(1, 29):
         for known_by in range(1, 29):
-            assert found[moment, known_by] == _known_versions(moment, known_by), (moment, known_by)
+            found = everything[f"crm:d{2 * customer}", moment, known_by]
+            expected = read_versions(rows, day(moment), day(known_by))
+            assert len(found) <= 1
+            assert (found or [NOTHING])[0] == expected, (moment, known_by)
 
 
-def _known_versions(moment: int, known_by: int) -> list[str | None]:
-    """The last version that had changed by the moment, of those known."""
-    versions = [(5, 5, "silver"), (20, 20, "gold"), (10, 25, "bronze")]
-    held = [v for v in versions if v[0] < moment and v[1] < known_by]
-    return [max(held)[2]] if held else []
+@pytest.fixture(scope="module")
+def everything(changing: Shop) -> Mapping[Any, list[tuple[Any, ...]]]:
+    """Every look-up of every member."""
+    return lookups(changing, "tier", "status", "owner_staff_id", "marketing_consent")
 
 
 def test_versions_that_change_nothing_make_no_rows(changing: Shop) -> None:

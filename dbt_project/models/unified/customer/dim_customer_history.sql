@@ -78,8 +78,7 @@ relation_told as (
     select
         told.*,
         min(_known_at) over (partition by external_userid, staff_id, added_at {{ newer }}) as retold_at,
-        min(added_at) over (partition by external_userid, staff_id {{ newer }}) as newer_added_at,
-        min(_known_at) over (partition by external_userid, staff_id {{ newer }}) as newer_known_at
+        min(added_at) over (partition by external_userid, staff_id {{ newer }}) as newer_added_at
     from (
         select
             relation_version.*,
@@ -96,6 +95,19 @@ relation_told as (
     where told.is_repeated = 0
 ),
 
+corrected as (
+    select
+        told.external_userid,
+        told.staff_id,
+        told.newness,
+        min(newer._known_at) as corrected_at
+    from relation_told as told
+    inner join relation_told as newer
+        on told.external_userid = newer.external_userid and told.staff_id = newer.staff_id
+    where told.newer_added_at < told.added_at and newer.newness < told.newness and newer.added_at < told.added_at
+    group by told.external_userid, told.staff_id, told.newness
+),
+
 -- What is said of a relationship holds until it is said anew, or corrected to an earlier beginning.
 relation_said as (
     select
@@ -105,10 +117,17 @@ relation_said as (
         told.added_at,
         told.deleted_at,
         told._known_at as recorded_from,
-        case when told.newer_added_at < told.added_at then told.newer_known_at else told.retold_at end
-            as recorded_to
+        case
+            when corrected.corrected_at is null or told.retold_at < corrected.corrected_at then told.retold_at
+            else corrected.corrected_at
+        end as recorded_to
     from relation_told as told
     inner join held on told.external_userid = held.identifier
+    left join corrected
+        on
+            told.external_userid = corrected.external_userid
+            and told.staff_id = corrected.staff_id
+            and told.newness = corrected.newness
 ),
 
 consent_said as (
@@ -237,6 +256,24 @@ owner as (
     where latest.recency = 1 and (latest.deleted_at is null or latest.deleted_at > latest.valid_at)
 ),
 
+statement as (
+    select
+        said.customer_id,
+        cell.valid_at,
+        cell.known_at,
+        said.identifier,
+        said.channel,
+        said.effective_at,
+        case when said.expires_at <= cell.valid_at then 'expired' else said.status end as status
+    from cell
+    inner join consent_said as said
+        on
+            cell.customer_id = said.customer_id
+            and said.effective_at <= cell.valid_at
+            and said.recorded_from <= cell.known_at
+            and (said.recorded_to is null or said.recorded_to > cell.known_at)
+),
+
 -- A statement on all channels takes back what the identifier said before of single ones.
 consent as (
     select
@@ -247,26 +284,15 @@ consent as (
         ) as choice
     from (
         select
-            said.customer_id,
-            cell.valid_at,
-            cell.known_at,
-            said.effective_at,
-            case when said.expires_at <= cell.valid_at then 'expired' else said.status end as status,
+            statement.*,
             row_number() over (
-                {{ of_cell }}, said.identifier, said.channel
-                order by said.effective_at desc, {{ restriction('said.status') }} desc, said.status
+                partition by customer_id, valid_at, known_at, identifier, channel
+                order by effective_at desc, {{ restriction('status') }} desc, status
             ) as recency,
-            max(case when said.channel = 'all' then said.effective_at end) over (
-                {{ of_cell }}, said.identifier
-            ) as all_at,
-            said.channel
-        from cell
-        inner join consent_said as said
-            on
-                cell.customer_id = said.customer_id
-                and said.effective_at <= cell.valid_at
-                and said.recorded_from <= cell.known_at
-                and (said.recorded_to is null or said.recorded_to > cell.known_at)
+            max(case when channel = 'all' then effective_at end) over (
+                partition by customer_id, valid_at, known_at, identifier
+            ) as all_at
+        from statement
     ) as standing
     where standing.recency = 1 and (standing.all_at is null or standing.effective_at >= standing.all_at)
 ),
