@@ -28,9 +28,10 @@ MODELS = {
     "churn": {"horizon_days": 14, "lead_days": 7, "active_days": 20},
     "repurchase": {"horizon_days": 21, "lead_days": 0, "active_days": None},
 }
+STAFF = "crm:30"
 MAPPED = (
     "members", "contacts", "products", "orders", "order_lines", "refunds", "interactions",
-    "messages", "consents", "points", "coupons",
+    "messages", "consents", "points", "coupons", "staff",
 )  # fmt: skip
 
 Row = dict[str, Any]
@@ -130,6 +131,12 @@ def busy_shop(home: Path) -> FeatureShop:
     _land_versions(made, "coupons", [_coupon(n, draw) for n in people])
     made.land("points", [_points(n, k, draw) for n in people for k in range(draw.randint(0, 4))])
     made.land("consents", [_consent(n, draw) for n in people if n % 4 == 0])
+    # One of them works here, from before the first of all days.
+    started = at("2025-12-31 00:00")
+    made.land(
+        "staff",
+        [{"staff_id": "s9", "member_id": STAFF, "hired_on": started.date(), "_known_at": started}],
+    )
     return made
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from busy_shop import EARLY, LATE, MIDDLE, FeatureShop
+from busy_shop import EARLY, LATE, MIDDLE, STAFF, FeatureShop
 
 
 def test_purchase_features_of_a_written_history(busy: FeatureShop) -> None:
@@ -36,6 +36,15 @@ def test_a_feature_is_null_where_its_source_is_missing_or_had_not_begun(busy: Fe
     assert middle["events_30d"] == 0
     assert middle["wecom_groups"] is None
     assert middle["orders_season_last_year"] is None
+
+
+def test_what_staff_look_at_is_no_feature(busy: FeatureShop) -> None:
+    seen = busy.one(
+        "SELECT count(*) FROM unified.fct_interaction JOIN unified.customer_identifier i "
+        f"USING (customer_id) WHERE i.identifier = '{STAFF}' AND occurred_date > DATE '{MIDDLE}'"
+    )
+    assert seen > 0
+    assert busy.customer(LATE, STAFF)["events_90d"] == 0
 
 
 def test_every_source_that_the_shop_has_yields_features(busy: FeatureShop) -> None:
