@@ -147,6 +147,27 @@ def refreshed(home: Path, what: Literal["tables", "whole"], members: int) -> Ref
     return _refresh(_once(folder, run), folder)
 
 
+def refreshed_public(home: Path, retailer: str) -> Refresh:
+    """The ``tables`` refresh of a retailer whose data lie in ``SIYU_DATA``, in a process of its own.
+
+    Args:
+        home: From ``bench_home``.
+        retailer: Folder under ``retailers``.
+
+    Raises:
+        subprocess.CalledProcessError: the refresh failed; its log is on standard error.
+    """
+    folder = home / f"tables-{retailer}"
+
+    def run(result: Path) -> float:
+        return _process(
+            "benchmarks._refresh", "tables", str(result),
+            SIYU_HOME=str(folder), SIYU_RETAILER=retailer,
+        )  # fmt: skip
+
+    return _refresh(_once(folder, run), folder)
+
+
 def refreshed_again(home: Path, members: int) -> Refresh:
     """The ``whole`` refresh once more, in a process of its own: nothing has changed since.
 
