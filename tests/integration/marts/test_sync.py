@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_lake import Shop, at, line, order, shop
+from tiny_lake import Shop, at, order, shop
 
 from siyu.transform import DbtRun, run_dbt
 from siyu.warehouse import Warehouse
@@ -20,8 +20,11 @@ def points(entry_id: str, member_id: str, day: str, **more: Any) -> dict[str, An
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """A shop whose points begin on 10 February; the as-of day is the 28th."""
+    """A shop whose points begin on 10 February; the as-of day is the 28th, and 60 % is enough."""
     made = shop(tmp_path_factory.mktemp("compared"), ("members", "orders", "points", "coupons"))
+    made = replace(
+        made, retailer=made.retailer.model_copy(update={"gates": {"min_sync_rate": 0.6}})
+    )
     made.land(
         "members",
         [{"member_id": f"crm:{n}", "registered_at": at(f"2026-01-0{n} 03:00")} for n in (1, 2, 4)]
@@ -120,22 +123,16 @@ def test_weeks_below_the_target_warn_and_stop_nothing(compared: Shop) -> None:
     assert run.success
     (warned,) = (result for result in run.tests if result.status == "warn")
     assert warned.name == "marts_sync_rate_reaches_target"
-    # Seven of the ten weeks with a rate: members, orders and points, in both directions.
-    assert warned.failures == 7
+    # Six of the ten weeks with a rate: members, orders and points, in both directions.
+    assert warned.failures == 6
 
 
 def test_the_target_is_the_retailers_and_is_met_at_it(compared: Shop) -> None:
-    compared.make("sync_rate", min_sync_rate=0.6)
-
     (week,) = compared.rows(
-        "SELECT is_on_target FROM marts.sync_rate WHERE kind = 'orders' AND records = 5"
+        "SELECT sync_rate, is_on_target FROM marts.sync_rate WHERE kind = 'orders' AND records = 5"
     )
-    compared.make("sync_rate")
 
-    assert week["is_on_target"] is True
-    assert compared.variables()["min_sync_rate"] == 0.95
-    retailer = compared.retailer.model_copy(update={"gates": {"min_sync_rate": 0.8}})
-    assert Shop(compared.settings, retailer).variables()["min_sync_rate"] == 0.8
+    assert week == {"sync_rate": 0.6, "is_on_target": True}
 
 
 def test_rows_that_break_the_tables_promises_stop(compared: Shop) -> None:
@@ -157,13 +154,3 @@ def test_rows_that_break_the_tables_promises_stop(compared: Shop) -> None:
         "accepted_values_sync_unmatched_reason",
     ):  # fmt: skip
         assert any(name.startswith(prefix) for name in failed), prefix
-
-
-def test_a_retailer_with_one_of_the_two_systems_gets_empty_tables(tmp_path: Path) -> None:
-    made = shop(tmp_path, ("order_lines",))
-    made.land("order_lines", [line("i1", 1, "2026-02-09 03:00", 9.0, member_id="crm:1")])
-    made.refresh()
-    made.make("sync_rate", "sync_unmatched")
-
-    assert made.one("SELECT count(*) FROM marts.sync_rate") == 0
-    assert made.one("SELECT count(*) FROM marts.sync_unmatched") == 0

@@ -77,6 +77,9 @@ def test_variables_give_the_retailers_namespaces_and_horizons() -> None:
     assert said["identifier_types"] == {"crm": "member_id", "wx": "unionid"}
     assert said["models"]["churn"]["horizon_days"] == 60
     assert said["models"]["churn"]["lead_days"] == 7
+    assert said["min_sync_rate"] == 0.95
+    lenient = retailer().model_copy(update={"gates": {"min_sync_rate": 0.8}})
+    assert dbt_vars(lenient, date(2026, 3, 8))["min_sync_rate"] == 0.8
 
 
 def test_the_project_lists_every_variable_that_a_run_gives() -> None:
