@@ -24,12 +24,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
+import pyarrow as pa
 
 from benchmarks._report import measured
 from siyu.config import Settings
 from siyu.contracts import Column, Contract, LakeColumn, contracts
 from siyu.identity import past, resolve
 from siyu.identity.history import PAST_SCHEMA
+from siyu.identity.quality import QUALITY_SCHEMA
 from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA
 from siyu.ingestion.mapping import load_mapping
 from siyu.paths import Paths
@@ -107,6 +109,7 @@ class Script:
             self._land()
         self._replace("identity_event", EVENT_SCHEMA.empty_table())
         self._replace("identity_refused_edge", REFUSED_SCHEMA.empty_table())
+        self._replace("identity_quality", _of_first_map(QUALITY_SCHEMA.empty_table()))
         self._replace("customer_identifier", MAP_SCHEMA.empty_table())
         self._replace("customer_identifier_past", PAST_SCHEMA.empty_table())
         for layer in ("staging", "unified", "marts", "features", "ops"):
@@ -212,6 +215,7 @@ class Script:
         )
         self._replace("identity_event", decided.events)
         self._replace("identity_refused_edge", decided.refused_edges)
+        self._replace("identity_quality", _of_first_map(decided.quality.as_table()))
         self._replace("customer_identifier", decided.customer_identifier)
         before = past(decided.customer_identifier, identifiers, edges)
         self._replace("customer_identifier_past", before)
@@ -220,6 +224,10 @@ class Script:
         self._connection.register("incoming", rows)
         self._connection.execute(f"CREATE OR REPLACE TABLE lake.{name} AS FROM incoming")
         self._connection.unregister("incoming")
+
+
+def _of_first_map(figures: pa.Table) -> pa.Table:
+    return figures.append_column("map_version", pa.array([0] * len(figures), pa.int64()))
 
 
 def _header(file: Path) -> dict[str, str]:

@@ -91,6 +91,28 @@ _IDENTITY = {
         "customer_id_a": "VARCHAR",
         "customer_id_b": "VARCHAR",
     },
+    "identity_quality": {
+        "map_version": "BIGINT",
+        "identifier_count": "BIGINT",
+        "junk_identifier_count": "BIGINT",
+        "customer_count": "BIGINT",
+        "unlinked_customer_count": "BIGINT",
+        "identifiers_p50": "DOUBLE",
+        "identifiers_p90": "DOUBLE",
+        "identifiers_p99": "DOUBLE",
+        "identifiers_max": "BIGINT",
+        "edge_count": "BIGINT",
+        "density": "DOUBLE",
+        "bridge_edge_count": "BIGINT",
+        "bridge_edge_share": "DOUBLE",
+        "refused_edge_count": "BIGINT",
+        "refused_edge_share": "DOUBLE",
+        "customer_count_before": "BIGINT",
+        "created_customer_count": "BIGINT",
+        "merged_customer_count": "BIGINT",
+        "split_customer_count": "BIGINT",
+        "merge_rate": "DOUBLE",
+    },
 }
 
 _BATCH_SCHEMA = pa.schema(
@@ -363,7 +385,8 @@ class Lake:
         """Make schema ``lake`` of a writable connection show the lake as it is now.
 
         One view per contract (typed and empty where nothing landed), views of the identity map,
-        its past, its events and the edges it refused, and the tables ``lake.batch`` and ``lake.quarantine_summary``.
+        its past, its events, its figures and the edges it refused, and the tables ``lake.batch`` and
+        ``lake.quarantine_summary``.
 
         Args:
             connection: Opened for writing.

@@ -548,6 +548,104 @@ _LAKE_TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str, str]]]] = {
             "customer_id_b": ("VARCHAR", "Customer of identifier_b", "标识 B 所属客户"),
         },
     ),
+    "identity_quality": (
+        "Figures of every decision of identity resolution.",
+        "客户识别的历次决策指标",
+        {
+            "map_version": (
+                "BIGINT",
+                "Version of the map that the decision made",
+                "决策产生的映射版本",
+            ),
+            "identifier_count": ("BIGINT", "Identifiers that stand for somebody", "有效标识数"),
+            "junk_identifier_count": (
+                "BIGINT",
+                "Identifiers that stand for nobody, such as test numbers",
+                "无效标识数",
+            ),
+            "customer_count": ("BIGINT", "Customers", "客户数"),
+            "unlinked_customer_count": (
+                "BIGINT",
+                "Customers with one identifier, which nothing links to others",
+                "仅有一个标识、未与其他标识关联的客户数",
+            ),
+            "identifiers_p50": (
+                "DOUBLE",
+                "Identifiers per customer, median",
+                "每位客户的标识数（中位数）",
+            ),
+            "identifiers_p90": (
+                "DOUBLE",
+                "Identifiers per customer, 90th percentile",
+                "每位客户的标识数（90 分位）",
+            ),
+            "identifiers_p99": (
+                "DOUBLE",
+                "Identifiers per customer, 99th percentile",
+                "每位客户的标识数（99 分位）",
+            ),
+            "identifiers_max": (
+                "BIGINT",
+                "Identifiers of the largest customer",
+                "标识最多的客户的标识数",
+            ),
+            "edge_count": (
+                "BIGINT",
+                "Pieces of evidence that hold customers together: pairs of identifiers, by rule",
+                "客户内部的关联证据数（标识对×规则）",
+            ),
+            "density": (
+                "DOUBLE",
+                "Linked pairs of identifiers as a share of all pairs of a customer, 0 to 1; mean over customers of two identifiers or more",
+                "关联密度：客户内已关联标识对占全部标识对的比例（至少两个标识的客户的平均值）",
+            ),
+            "bridge_edge_count": (
+                "BIGINT",
+                "Edges without which a customer would fall in two",
+                "桥边数：去掉后客户会被拆成两部分的关联",
+            ),
+            "bridge_edge_share": (
+                "DOUBLE",
+                "Bridge edges as a share of the edges within customers, 0 to 1",
+                "桥边占比",
+            ),
+            "refused_edge_count": (
+                "BIGINT",
+                "Edges that a cap or a manual rule refuses",
+                "被上限或人工规则拒绝的关联数",
+            ),
+            "refused_edge_share": (
+                "DOUBLE",
+                "Refused edges as a share of all edges, 0 to 1",
+                "被拒绝的关联占比",
+            ),
+            "customer_count_before": (
+                "BIGINT",
+                "Customers before the last decision",
+                "上次决策前的客户数",
+            ),
+            "created_customer_count": (
+                "BIGINT",
+                "Customers that the last decision created",
+                "上次决策新建的客户数",
+            ),
+            "merged_customer_count": (
+                "BIGINT",
+                "Customers that the last decision merged into others",
+                "上次决策并入其他客户的客户数",
+            ),
+            "split_customer_count": (
+                "BIGINT",
+                "Customers that the last decision split",
+                "上次决策拆分的客户数",
+            ),
+            "merge_rate": (
+                "DOUBLE",
+                "Customers merged into others by the last decision as a share of those before it, 0 to 1; empty when there were none",
+                "合并率：上次决策中被合并的客户占此前客户的比例；此前无客户时为空",
+            ),
+        },
+    ),
     "batch": (
         "One row per batch in force: what landed, from where, and what became of its rows.",
         "入湖批次",

@@ -270,6 +270,22 @@ def _identity_event_rules(_: Retailer) -> Iterator[Rule]:
     yield one_of("event_type", _EVENTS)
 
 
+def _quality_rules(retailer: Retailer) -> Iterator[Rule]:
+    most = retailer.threshold("max_coverage_drop")
+    named = {"order": "orders that count", "revenue": "net revenue"}
+    if "interactions" in retailer.mappings:
+        named["interaction"] = "interactions"
+    for what, said in named.items():
+        yield share(
+            f"{what}_coverage_kept",
+            f"the share of {said} tied to a customer in the last 28 days is at most {most:.0%} below"
+            " that of the year before them",
+            f"coalesce(max(earlier_{what}_coverage - recent_{what}_coverage), 0)",
+            most=most,
+            severity="WARN",
+        )
+
+
 def _date_rules(retailer: Retailer) -> Iterator[Rule]:
     yield measured(
         "no_day_missing",
@@ -318,6 +334,11 @@ TABLES: Mapping[str, _Table] = {
         filled=("event_type", "customer_id", "occurred_at"),
         derived_from=_WITH_CUSTOMERS,
         further=_identity_event_rules,
+    ),
+    "identity_quality": _Table(
+        ("as_of_date",),
+        derived_from=_WITH_CUSTOMERS,
+        further=_quality_rules,
     ),
     "dim_product": _Table(
         ("product_id",),

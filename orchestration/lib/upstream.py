@@ -21,6 +21,7 @@ IDENTITY_TABLES = (
     "identity.identity_event",
     "identity.identity_refused_edge",
     "identity.customer_identifier_past",
+    "identity.identity_quality",
 )
 
 _ABOVE: dict[str, tuple[str, ...]] = {

@@ -10,8 +10,9 @@ same clusters.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ from siyu.identity.clustering import (
     NodeNumbers,
     cluster,
 )
+from siyu.identity.quality import IdentityQuality, measure
 from siyu.identity_rules import Action, IdentityRule
 
 TOTAL_CAP = 30
@@ -92,8 +94,7 @@ class Resolution:
             it without a customer.
         events: What changed against the previous map, ``EVENT_SCHEMA``.
         refused_edges: Every edge that a cap or a manual rule refuses, ``REFUSED_SCHEMA``.
-        customers: Number of customers.
-        largest: Identifiers in the largest cluster.
+        measured: Takes the figures of ``quality``.
         rules: The manual rules that were applied. Others name an identifier that no source has, or
             one that stands for nobody.
     """
@@ -101,9 +102,13 @@ class Resolution:
     customer_identifier: pa.Table
     events: pa.Table
     refused_edges: pa.Table
-    customers: int
-    largest: int
+    measured: Callable[[], IdentityQuality]
     rules: Sequence[IdentityRule] = ()
+
+    @cached_property
+    def quality(self) -> IdentityQuality:
+        """How good it is; taken once somebody asks, as among millions it takes seconds."""
+        return self.measured()
 
 
 def resolve(
@@ -148,17 +153,15 @@ def resolve(
         ManualRules(applied.pairs("link"), applied.pairs("unlink")),
     )
     decided = _decide_ids(nodes, outcome.label, previous["customer_id"])
+    nobody = _nobody(identifiers, junk, previous)
+    events = _events(nodes, decided, run_id)
     return Resolution(
-        customer_identifier=_map(nodes, decided, _nobody(identifiers, junk, previous), run_id),
+        customer_identifier=_map(nodes, decided, nobody, run_id),
         events=pa.concat_tables(
-            [
-                _events(nodes, decided, run_id),
-                _rule_events(applied, decided.customer_id, rules_before, run_id),
-            ]
+            [events, _rule_events(applied, decided.customer_id, rules_before, run_id)]
         ),
         refused_edges=_refused(edges, position, outcome, (a, b), decided.customer_id, namespaces),
-        customers=int(outcome.label.max(initial=-1)) + 1,
-        largest=int(np.bincount(outcome.label).max(initial=0)),
+        measured=partial(measure, outcome.label, a, b, len(nobody), previous, events),
         rules=applied.rules,
     )
 

@@ -1,10 +1,9 @@
-"""The identity map, its events, its past and the edges that were refused, as Delta
-tables.
+"""The identity map, its events, its figures, its past and the edges that were refused, as Delta tables.
 
-The map is the state that the next resolution starts from; the events are append-only. What belongs
-to a decision is written before its map, and events carry a version past the map's, so that a run
-killed in between leaves events that the next run recognises as unfinished and replaces. The past
-follows from the map and what it was made from, and is written after it: a run that was killed in
+The map is the state that the next resolution starts from; events and figures are append-only. What
+belongs to a decision is written before its map, and events and figures carry a version past the map's,
+so that a run killed in between leaves some that the next run recognises as unfinished and replaces. The
+past follows from the map and what it was made from, and is written after it: a run that was killed in
 between decides again.
 """
 
@@ -17,11 +16,13 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 
 from siyu.identity.history import PAST_SCHEMA
+from siyu.identity.quality import CHANGES, QUALITY_SCHEMA, IdentityQuality
 from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA, Resolution
 from siyu.lake import changed_in
 from siyu.paths import Paths
 
 _STORED_EVENTS = EVENT_SCHEMA.append(pa.field("map_version", pa.int64()))
+_STORED_QUALITY = QUALITY_SCHEMA.append(pa.field("map_version", pa.int64()))
 
 
 class IdentityStore:
@@ -32,6 +33,7 @@ class IdentityStore:
         self._events: Path = paths.identity / "identity_event"
         self._refused: Path = paths.identity / "identity_refused_edge"
         self._past: Path = paths.identity / "customer_identifier_past"
+        self._quality: Path = paths.identity / "identity_quality"
 
     def previous(self) -> pa.Table:
         """The map as last decided; empty before the first decision."""
@@ -44,6 +46,12 @@ class IdentityStore:
     def refused(self) -> pa.Table:
         """The edges that the last decision refused."""
         return _plain(self._refused, REFUSED_SCHEMA)
+
+    def quality(self) -> pa.Table:
+        """Figures of every finished decision, ``QUALITY_SCHEMA``, oldest first."""
+        held = _plain(self._quality, _STORED_QUALITY)
+        finished = held.filter(pc.less_equal(held["map_version"], self.version()))
+        return finished.sort_by("map_version").select(QUALITY_SCHEMA.names)
 
     def version(self) -> int:
         """Version of the map as last decided, upkeep apart; -1 before the first decision."""
@@ -66,10 +74,13 @@ class IdentityStore:
             return False
         following = self.version() + 1
         self._drop_unfinished(following)
-        stamped = resolution.events.append_column(
-            "map_version", pa.array([following] * len(resolution.events), pa.int64())
-        )
-        write_deltalake(self._events, stamped, mode="append", schema_mode="merge")
+        for folder, rows in (
+            (self._events, resolution.events),
+            (self._quality, resolution.quality.as_table()),
+        ):
+            stamp = pa.array([following] * len(rows), pa.int64())
+            stamped = rows.append_column("map_version", stamp)
+            write_deltalake(folder, stamped, mode="append", schema_mode="merge")
         for folder, rows in (
             (self._refused, resolution.refused_edges),
             (self._map, resolution.customer_identifier),
@@ -89,14 +100,22 @@ class IdentityStore:
             len(resolution.events) == 0
             and self.previous().equals(resolution.customer_identifier)
             and self.refused().equals(resolution.refused_edges)
+            and self._measured(resolution.quality)
         )
 
+    def _measured(self, quality: IdentityQuality) -> bool:
+        """Whether the figures are those of the last decision, but for what it changed."""
+        held = self.quality()
+        last = held.slice(max(len(held) - 1, 0)).drop_columns(list(CHANGES))
+        return bool(last.equals(quality.as_table().drop_columns(list(CHANGES))))
+
     def _drop_unfinished(self, following: int) -> None:
-        """Remove events of a decision whose map was never written."""
-        if DeltaTable.is_deltatable(str(self._events)):
-            DeltaTable(self._events).delete(f"map_version >= {following}")
-        else:
-            write_deltalake(self._events, _STORED_EVENTS.empty_table())
+        """Remove events and figures of a decision whose map was never written."""
+        for folder, schema in ((self._events, _STORED_EVENTS), (self._quality, _STORED_QUALITY)):
+            if DeltaTable.is_deltatable(str(folder)):
+                DeltaTable(folder).delete(f"map_version >= {following}")
+            else:
+                write_deltalake(folder, schema.empty_table())
 
 
 def _plain(folder: Path, schema: pa.Schema) -> pa.Table:

@@ -11,13 +11,15 @@ import pyarrow.compute as pc
 
 from orchestration.environment import OWNERS
 from orchestration.lib.dbt import read_manifest, require_above
-from orchestration.lib.gates import asset_key
+from orchestration.lib.gates import asset_key, check_result
 from orchestration.lib.standing import basis, may_stand, standing_metadata
 from orchestration.lib.upstream import IDENTITY_TABLES as WRITES
 from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
 from siyu.audit import AuditLog
 from siyu.identity import IdentityStore, Resolution, past, resolve
+from siyu.identity.quality import GATE as QUALITY_GATE
+from siyu.identity.quality import judge
 from siyu.identity.resolution import DEFAULT_CAPS, TOTAL_CAP, rule_event_id
 from siyu.identity_rules import IdentityRule, read_rules
 from siyu.ops import GateResult, Standing
@@ -30,6 +32,7 @@ RULES_GATE = "manual_rules"
 _GATES = {
     GATE: "No customer holds more identifiers than the caps, but for what people linked",
     RULES_GATE: "What people linked is one customer, what they set apart is two",
+    QUALITY_GATE: "Customers are of a likely size and hang together, and few are merged at once",
 }
 
 
@@ -51,6 +54,10 @@ def _specs() -> list[dg.AssetSpec]:
         "customer_identifier_past": (
             "Which customers identifiers belonged to before, as known then.\n\n"
             "标识以往的客户归属（按当时可知）。"
+        ),
+        "identity_quality": (
+            "How customers hang together, and what changed, by decision.\n\n"
+            "客户聚类形态及变化，按历次决策。"
         ),
     }
     return [
@@ -108,32 +115,35 @@ def identity() -> dg.Definitions:
         rules = read_rules(workspace.retailer)
         versions = {table: ledger.begin_write(table, run_id, _GATES) for table in WRITES}
         decided, before = _decide(workspace, rules, run_id)
-        store = IdentityStore(workspace.paths)
-        changed = store.write(decided)
-        store.write_past(before)
-        _log(workspace, decided)
+        verdicts = _verdicts(workspace, decided, rules)
+        changed = False
+        # The next decision starts from this one: what would be blocked is not kept.
+        if not any(result.blocks for results in verdicts.values() for result in results):
+            store = IdentityStore(workspace.paths)
+            changed = store.write(decided)
+            store.write_past(before)
+            _log(workspace, decided)
         rows = {
             WRITES[0]: decided.customer_identifier.num_rows,
             WRITES[1]: decided.events.num_rows,
             WRITES[2]: decided.refused_edges.num_rows,
             WRITES[3]: before.num_rows,
+            WRITES[4]: 1,
         }
         decided_on = _basis(workspace, above)
         for table, version in versions.items():
             ledger.end_write(table, version, rows[table], decided_on)
-        verdicts = [_caps_hold(workspace, decided, rules), _rules_hold(decided, rules)]
         for table, version in versions.items():
-            for verdict in verdicts:
-                ledger.record(table, version, verdict.gate, [verdict], run_id)
+            for gate, results in verdicts.items():
+                ledger.record(table, version, gate, results, run_id)
         yield dg.MaterializeResult(
             asset_key=dg.AssetKey(WRITES[0].split(".")),
             metadata={
                 "dagster/row_count": rows[WRITES[0]],
-                "customers": decided.customers,
-                "largest_cluster": decided.largest,
                 "manual_rules": len(rules),
                 "manual_rules_without_effect": len(rules) - len(decided.rules),
                 "changed": changed,
+                **_figures(decided),
             },
         )
         yield dg.MaterializeResult(
@@ -144,7 +154,8 @@ def identity() -> dg.Definitions:
             yield dg.MaterializeResult(
                 asset_key=asset_key(table), metadata={"dagster/row_count": rows[table]}
             )
-        yield from map(_check, verdicts)
+        for gate, results in verdicts.items():
+            yield check_result(WRITES[0], results, gate=gate)
 
     return dg.Definitions(assets=[resolve_identity])
 
@@ -172,18 +183,27 @@ def _as_it_stands(
         yield dg.MaterializeResult(asset_key=asset_key(table), metadata=standing_metadata(version))
     version = kept[WRITES[0]]
     for gate in _GATES:
-        (verdict,) = workspace.ledger.results(WRITES[0], version.version, gate)
-        yield _check(verdict, judged_in_run=version.run_id)
+        results = workspace.ledger.results(WRITES[0], version.version, gate)
+        yield check_result(WRITES[0], results, [version.run_id], gate)
 
 
-def _check(verdict: GateResult, **metadata: str) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        asset_key=asset_key(WRITES[0]),
-        check_name=verdict.gate,
-        passed=verdict.outcome == "passed",
-        description=verdict.message,
-        metadata=metadata,
-    )
+def _verdicts(
+    workspace: Workspace, decided: Resolution, rules: Sequence[IdentityRule]
+) -> dict[str, list[GateResult]]:
+    """What each gate says of a decision."""
+    earlier = IdentityStore(workspace.paths).quality()
+    return {
+        GATE: [_caps_hold(workspace, decided, rules)],
+        RULES_GATE: [_rules_hold(decided, rules)],
+        QUALITY_GATE: judge(
+            decided.quality, decided.customer_identifier, earlier, workspace.retailer
+        ),
+    }
+
+
+def _figures(decided: Resolution) -> dict[str, int | float]:
+    """The figures of a decision, of those that there are."""
+    return {name: value for name, value in asdict(decided.quality).items() if value is not None}
 
 
 def _decide(

@@ -76,6 +76,14 @@ _VALUES: Mapping[str, Mapping[str, str]] = {
         "customer_id": "'c-' || i",
     },
     "unified.identity_event": {"event_type": "'create'"},
+    "unified.identity_quality": {
+        "as_of_date": "DATE '2024-01-01' + CAST(i AS INTEGER)",
+        **{
+            f"{period}_{what}_coverage": "0.9"
+            for period in ("recent", "earlier")
+            for what in ("order", "revenue", "interaction")
+        },
+    },
     "unified.dim_date": {"date_day": "DATE '2024-01-01' + CAST(i AS INTEGER)"},
     "unified.fct_order": {
         "gross_amount": "10", "discount_amount": "0", "net_amount": "10", "refunded_amount": "0",
@@ -307,6 +315,10 @@ _HERE: Mapping[tuple[str, str], Break] = {
     ("unified.customer_identifier", "junk_share"): _run(
         "UPDATE {table} SET is_junk = true WHERE rowid < 20"
     ),
+    **{
+        ("unified.identity_quality", f"{what}_coverage_kept"): _set(f"recent_{what}_coverage = 0.7")
+        for what in ("order", "revenue", "interaction")
+    },
     ("unified.dim_date", "no_day_missing"): _run(
         "DELETE FROM {table} WHERE date_day = DATE '2024-01-20'"
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from deltalake import DeltaTable
 import siyu.identity.store as store_module
 from siyu.identity import IdentityStore, Resolution
 from siyu.identity.history import PAST_SCHEMA
+from siyu.identity.quality import NOTHING
 from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA
 from siyu.paths import Paths
 
@@ -31,8 +33,7 @@ def _resolution(customer_id: str) -> Resolution:
         customer_identifier=pa.Table.from_pylist([row], MAP_SCHEMA),
         events=pa.Table.from_pylist([event], EVENT_SCHEMA),
         refused_edges=REFUSED_SCHEMA.empty_table(),
-        customers=1,
-        largest=1,
+        measured=lambda: NOTHING,
     )
 
 
@@ -119,3 +120,36 @@ def test_events_of_a_run_killed_before_the_map_are_replaced(
     monkeypatch.setattr(store_module, "write_deltalake", real)
     store.write(_resolution("c_2"))
     assert _events(paths) == ["c_1", "c_2"]
+
+
+def test_figures_are_those_of_finished_decisions_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = Paths(tmp_path, "r")
+    store = IdentityStore(paths)
+    for count in (3, 2):
+        measured = partial(replace, NOTHING, customer_count=count)
+        store.write(replace(_resolution(f"c_{count}"), measured=measured))
+    # Of a run that was killed before its map was written.
+    unfinished = replace(NOTHING, customer_count=9).as_table()
+    unfinished = unfinished.append_column("map_version", pa.array([store.version() + 1]))
+    store_module.write_deltalake(paths.identity / "identity_quality", unfinished, mode="append")
+
+    assert store.quality()["customer_count"].to_pylist() == [3, 2]
+    store.write(replace(_resolution("c_4"), measured=partial(replace, NOTHING, customer_count=4)))
+    assert store.quality()["customer_count"].to_pylist() == [3, 2, 4]
+
+
+def test_a_decision_that_only_links_customers_more_closely_is_kept_and_one_alike_is_not(
+    tmp_path: Path,
+) -> None:
+    store = IdentityStore(Paths(tmp_path, "r"))
+    none = EVENT_SCHEMA.empty_table()
+    store.write(
+        replace(_resolution("c_1"), measured=partial(replace, NOTHING, created_customer_count=1))
+    )
+
+    closer = partial(replace, NOTHING, edge_count=2)
+    assert not store.write(replace(_resolution("c_1"), events=none))
+    assert store.write(replace(_resolution("c_1"), events=none, measured=closer))
+    assert store.quality()["edge_count"].to_pylist() == [0, 2]

@@ -17,6 +17,7 @@ from filelock import FileLock
 from made_up_shop import Shop
 
 from siyu.identity import IdentityStore, Resolution
+from siyu.identity.quality import NOTHING
 from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA
 from siyu.ingestion import open_quarantine, retract_batch
 from siyu.ingestion.drift import open_aside
@@ -376,7 +377,7 @@ def decision(customer: str) -> Resolution:
     return Resolution(
         pa.Table.from_pylist([dict(zip(MAP_SCHEMA.names, person, strict=True))], MAP_SCHEMA),
         pa.Table.from_pylist([dict(zip(EVENT_SCHEMA.names, event, strict=True))], EVENT_SCHEMA),
-        REFUSED_SCHEMA.empty_table(), 1, 1,
+        REFUSED_SCHEMA.empty_table(), lambda: NOTHING,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The gate of identity: a map that gives a customer too many identifiers stops what reads it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -13,8 +14,9 @@ from orchestration.lib.upstream import IDENTITY_TABLES
 from orchestration.resources import Workspace
 from siyu import identity_rules
 from siyu.config import Settings
-from siyu.identity import Resolution
+from siyu.identity import IdentityStore, Resolution
 from siyu.identity.history import PAST_SCHEMA
+from siyu.identity.quality import NOTHING
 from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA
 from siyu.ops import Ledger
 from siyu.paths import Paths
@@ -49,8 +51,7 @@ def _map(*identifiers: str) -> Resolution:
         pa.Table.from_pylist(rows, MAP_SCHEMA),
         pa.Table.from_pylist([event], EVENT_SCHEMA),
         REFUSED_SCHEMA.empty_table(),
-        customers=1,
-        largest=len(rows),
+        lambda: NOTHING,
     )
 
 
@@ -152,3 +153,37 @@ def test_a_rule_that_cannot_be_read_stops_before_anything_is_written(
 
     assert "row 2, action: write link or unlink" in failures(result)["identity"]
     assert ledger.newest(IDENTITY_TABLES[0]) is None
+
+
+def test_a_decision_that_merges_customers_by_the_mass_is_not_kept(
+    ledger: Ledger, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _map("card:1", "wecom:1")
+    store = IdentityStore(Paths.of(Settings.from_env()))
+    store.write(before)
+    merged = replace(NOTHING, customer_count_before=100, merged_customer_count=40, merge_rate=0.4)
+    result = _run(replace(_map("card:1"), measured=lambda: merged), instance, monkeypatch)
+
+    (check,) = [one for one in result.get_asset_check_evaluations() if one.check_name == "quality"]
+    assert not check.passed
+    assert "found 40.0%: the map was left as it was" in str(check.description)
+    assert {block.reason for block in ledger.blocks(IDENTITY_TABLES)} == {
+        "failed quality:merge_rate"
+    }
+    assert store.previous()["identifier"].to_pylist() == ["card:1", "wecom:1"]
+
+
+def test_what_only_warns_is_kept_and_shown_with_its_figures(
+    ledger: Ledger, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = replace(NOTHING, refused_edge_count=1, refused_edge_share=0.2)
+    result = _run(replace(_map("card:1"), measured=lambda: refused), instance, monkeypatch)
+
+    assert result.success, failures(result)
+    (check,) = [one for one in result.get_asset_check_evaluations() if not one.passed]
+    assert (check.check_name, check.severity) == ("quality", dg.AssetCheckSeverity.WARN)
+    assert ledger.blocks(IDENTITY_TABLES) == []
+    store = IdentityStore(Paths.of(Settings.from_env()))
+    assert store.quality()["refused_edge_share"].to_pylist() == [0.2]
+    (shown,) = result.asset_materializations_for_node("identity")[:1]
+    assert shown.metadata["refused_edge_share"].value == 0.2

@@ -24,6 +24,7 @@ from siyu import identity_rules
 from siyu.config import Settings
 from siyu.identity import IdentityStore, Resolution
 from siyu.identity.history import PAST_SCHEMA
+from siyu.identity.quality import NOTHING
 from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA
 from siyu.ops import GateResult, Ledger
 from siyu.paths import Paths
@@ -111,7 +112,7 @@ def resolving(step: Step, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
         event = dict.fromkeys(EVENT_SCHEMA.names) | {"event_id": "e1"}
         decided = Resolution(
             pa.Table.from_pylist([row], MAP_SCHEMA), pa.Table.from_pylist([event], EVENT_SCHEMA),
-            REFUSED_SCHEMA.empty_table(), 1, 1,
+            REFUSED_SCHEMA.empty_table(), lambda: NOTHING,
         )  # fmt: skip
         return decided, PAST_SCHEMA.empty_table()
 
@@ -124,9 +125,9 @@ def test_who_is_who_is_not_decided_again(step: Step, resolving: dg.Definitions) 
     first, second = step.run(resolving), step.run(resolving)
 
     assert step.done == 1
-    assert len(second.get_asset_materialization_events()) == 4
+    assert len(second.get_asset_materialization_events()) == 5
     checks = second.get_asset_check_evaluations()
-    assert {check.check_name for check in checks} == {"caps", "manual_rules"}
+    assert {check.check_name for check in checks} == {"caps", "manual_rules", "quality"}
     for check in checks:
         assert check.passed
         assert check.metadata["judged_in_run"].value == first.run_id
@@ -136,7 +137,7 @@ def _another_map(step: Step) -> None:
     store = IdentityStore(step.paths)
     store.write(Resolution(
         MAP_SCHEMA.empty_table(), EVENT_SCHEMA.empty_table(), REFUSED_SCHEMA.empty_table(),
-        0, 0,
+        lambda: NOTHING,
     ))  # fmt: skip
 
 

@@ -23,6 +23,7 @@ import tiny_lake
 from tiny_lake import AS_OF, LOADED, Shop, at, line, order
 
 from siyu.contracts import contract
+from siyu.identity.quality import CHANGES
 from siyu.ingestion import land_entity
 from siyu.retailer import Input
 from siyu.transform import dbt_vars
@@ -54,8 +55,8 @@ JUNK = (token(KEY, "phone", normalise("phone", NOBODYS_PHONE, "CN")),)
 EARLY = date(2026, 1, 25)
 
 SCHEMAS = ("staging", "unified", "marts", "features", "ops")
-# Of which run a row speaks, not of which customer, sale or product.
-STAMPS = ("_loaded_at", "_batch_id", "batch_id", "_file", "_row", "updated_run_id")
+# Of which run a row speaks, or what it changed, not of which customer, sale or product.
+STAMPS = ("_loaded_at", "_batch_id", "batch_id", "_file", "_row", "updated_run_id", *CHANGES)
 # Which part of a customer bore its id before they were one follows from how the id came about.
 BY_ID = ("recorded_from",)
 # The identity events say how customers came about, and so differ with the order of arrival. Tables

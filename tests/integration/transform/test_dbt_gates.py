@@ -72,6 +72,7 @@ def test_unified_gates_stop_rows_that_break_them(copy: Shop) -> None:
         "UPDATE unified.order_reconciliation SET reason = 'bad luck' WHERE order_id = 'usd'",
         "UPDATE unified.fct_session SET event_count = 2 WHERE session_key = 'e1'",
         "INSERT INTO unified.staff_identifier BY NAME SELECT 'crm:1' AS identifier FROM range(2)",
+        "INSERT INTO unified.identity_quality (as_of_date) SELECT as_of_date FROM unified.identity_quality",
     )
 
     assert not run.success
@@ -87,6 +88,8 @@ def test_unified_gates_stop_rows_that_break_them(copy: Shop) -> None:
         "unique_key_identity_refused_edge": "identifier_a=crm:1",
         "required_identity_refused_edge": "identifier_a=crm:1",
         "accepted_values_identity_refused_edge_reason": "a whim",
+        "unique_identity_quality_as_of_date": "unique_field=2026-02-28",
+        "required_identity_quality": "as_of_date=2026-02-28",
         "row_per_key_fct_message": "rows_here=0, rows_there=1",
         "unified_customer_identifier_history_is_whole": "identifier=mini:1",
         "row_per_key_fct_payment": "rows_here=3, rows_there=2",

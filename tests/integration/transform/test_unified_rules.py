@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from tiny_lake import Shop, at, shop
 
 
@@ -260,3 +261,24 @@ def test_a_day_without_a_rate_has_the_last_one_before_it_and_none_before_the_fir
         9,
     )
     assert rates[date(2026, 2, 28)]["rate"] == Decimal("7.1")
+
+
+def test_identity_quality_counts_what_is_tied_to_nobody_too(built: Shop) -> None:
+    (found,) = built.rows("SELECT * FROM unified.identity_quality")
+    mapped = built.rows("SELECT customer_id, identifier FROM unified.customer_identifier")
+
+    assert found["as_of_date"] == date(2026, 2, 28)
+    assert found["identifier_count"] == len(mapped)
+    assert found["customer_count"] == len({row["customer_id"] for row in mapped})
+    # Two orders name nobody, one of them in dollars; o3 is cancelled.
+    assert (found["order_count"], found["unresolved_order_count"]) == (5, 2)
+    assert found["order_coverage"] == 0.6
+    assert found["net_revenue"] == Decimal("241.2346")
+    assert found["unresolved_net_revenue"] == Decimal("91.2346")
+    assert found["revenue_coverage"] == pytest.approx(150 / 241.2346)
+    assert (found["interaction_count"], found["unresolved_interaction_count"]) == (4, 1)
+    # Nothing was ordered in the last 28 days.
+    assert (found["recent_order_coverage"], found["earlier_order_coverage"]) == (None, 0.6)
+    # Everybody is new.
+    assert (found["customer_count_before"], found["merge_rate"]) == (0, None)
+    assert found["created_customer_count"] == found["customer_count"]

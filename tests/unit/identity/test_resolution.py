@@ -135,7 +135,7 @@ def test_an_edge_that_a_cap_refuses_is_kept_with_both_sides() -> None:
 
 def test_nothing_to_resolve_gives_an_empty_map() -> None:
     resolution = _resolve([], [])
-    assert resolution.customers == 0
+    assert resolution.quality.customer_count == 0
     assert resolution.customer_identifier.schema == MAP_SCHEMA
 
 

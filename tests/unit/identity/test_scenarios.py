@@ -140,7 +140,7 @@ def test_fan_in_of_more_than_a_customer_may_hold() -> None:
     world = World()
     world.see(*(edge("crm:1", f"wecom:{number:02}") for number in range(40)))
     found = world.decide()
-    assert found.largest == 30
+    assert found.quality.identifiers_max == 30
     assert {reason for *_, reason, _ in refused(found)} == {"total_cap"}
 
 

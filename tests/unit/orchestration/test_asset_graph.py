@@ -44,14 +44,15 @@ ASSETS = {
         stg_refund_versions stg_refunds stg_refunds_from_lines stg_staff stg_stores superseded_row
     """,
     "identity": """
-        customer_identifier customer_identifier_past identity_event identity_refused_edge
+        customer_identifier customer_identifier_past identity_event identity_quality
+        identity_refused_edge
     """,
     "unified": """
         contactability customer_identifier customer_identifier_history dim_campaign dim_content
         dim_customer dim_customer_history dim_date dim_exchange_rate dim_product dim_staff dim_store
         fct_consent fct_group_membership fct_interaction fct_message fct_order fct_order_line
-        fct_payment fct_point_entry fct_refund fct_session fct_wecom_relationship
-        identity_event identity_refused_edge order_reconciliation staff_identifier
+        fct_payment fct_point_entry fct_refund fct_session fct_wecom_relationship identity_event
+        identity_quality identity_refused_edge order_reconciliation staff_identifier
     """,
     "marts": """
         cohort_retention customer_360 customer_lifecycle_history customer_rfm interaction_weekly

@@ -123,6 +123,7 @@ def test_a_model_is_named_by_its_layer() -> None:
         ("customer_identifier", "identity"),
         ("identity_event", "identity"),
         ("identity_refused_edge", "identity"),
+        ("identity_quality", "identity"),
     ],
 )
 def test_a_source_is_the_lakes_or_the_identity_stores(name: str, schema: str) -> None:
