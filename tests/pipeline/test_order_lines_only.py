@@ -104,7 +104,8 @@ def state(stall: WholeJob, refreshed: Run) -> State:
 def test_what_is_absent_is_empty_and_not_broken(state: State) -> None:
     absent = ("dim_staff", "dim_campaign", "dim_content", "fct_interaction", "fct_message",
               "fct_consent", "fct_point_entry", "fct_refund", "fct_payment", "dim_exchange_rate",
-              "order_reconciliation")  # fmt: skip
+              "order_reconciliation", "fct_wecom_relationship", "fct_group_membership",
+              "dim_customer_history")  # fmt: skip
     assert {name: state.published[f"unified.{name}"][0] for name in absent} == dict.fromkeys(
         absent, 0
     )
@@ -129,7 +130,15 @@ def test_orders_products_and_customers_are_derived_from_the_lines(stall: WholeJo
 
 
 @pytest.mark.parametrize(
-    "mart", ["customer_360", "customer_rfm", "kpi_weekly", "revenue_daily", "cohort_retention"]
+    "mart",
+    [
+        "customer_360",
+        "customer_lifecycle_history",
+        "customer_rfm",
+        "kpi_weekly",
+        "revenue_daily",
+        "cohort_retention",
+    ],
 )
 def test_every_mart_has_what_lines_can_tell(state: State, mart: str) -> None:
     rows, _ = state.published[f"marts.{mart}"]

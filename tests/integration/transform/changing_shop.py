@@ -56,7 +56,7 @@ def fill(made: Shop) -> None:
     made.land("members", [*MEMBERS, *DRAWN["members"]], superseding=12)
     made.land("contacts", [*CONTACTS, *DRAWN["contacts"]], superseding=7)
     made.land("group_members", STAYS, superseding=2)
-    made.land("consents", [*CONSENTS, *DRAWN["consents"]])
+    made.land("consents", [*CONSENTS, *DRAWN["consents"]], superseding=2)
 
 
 def drawn(random: Random) -> dict[str, list[Row]]:
@@ -147,6 +147,11 @@ CONSENTS = (
     consent(4, "wecom:owned", 20, "granted", channel="wecom", expires_at=day(25)),
     consent(5, "phone:a", 6, "granted", expires_at=at("2027-01-01 00:00")),
     consent(6, "crm:late", 6, "granted", purpose="data_use"),
+    # A refusal that is called a grant later, and a grant that is called a refusal.
+    consent(7, "crm:undated", 10, "denied"),
+    consent(7, "crm:undated", 10, "granted", _known_at=day(20)),
+    consent(8, "crm:back", 10, "granted"),
+    consent(8, "crm:back", 10, "withdrawn", _known_at=day(20)),
 )
 DRAWN_CUSTOMERS = 8
 DRAWN = drawn(Random(1))

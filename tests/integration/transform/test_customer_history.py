@@ -126,6 +126,16 @@ def test_consent_is_the_most_restrictive_and_ends_when_it_expires(changing: Shop
     assert timeline(changing, "crm:late", "marketing_consent")[0] == (5, "unknown")
 
 
+def test_a_correction_takes_back_a_grant_but_no_refusal(changing: Shop) -> None:
+    assert timeline(changing, "crm:undated", "marketing_consent") == [
+        (7, "unknown"),
+        (10, "denied"),
+    ]
+    assert timeline(changing, "crm:back", "marketing_consent")[-1] == (10, "withdrawn")
+    found = lookups(changing, "marketing_consent")["crm:back", 20, 20]
+    assert found == [("granted",)]
+
+
 def test_the_example_in_the_docs_gives_what_they_say(changing: Shop) -> None:
     page = (REPO / "docs" / "point-in-time.md").read_text("utf-8")
     (query,) = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)

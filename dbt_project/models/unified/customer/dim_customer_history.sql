@@ -139,7 +139,8 @@ consent_said as (
         said.effective_at,
         case when said.status = 'granted' then said.expires_at end as expires_at,
         said._known_at as recorded_from,
-        said._superseded_at as recorded_to
+        -- A correction takes back a grant, not a refusal: only a later grant does (decision 068).
+        case when said.status = 'granted' then said._superseded_at end as recorded_to
     from ({{ all_versions('consents', 'identifier') }}) as said
     inner join held on said.identifier = held.identifier
     where said.purpose = 'marketing'
