@@ -105,7 +105,7 @@ def test_what_is_absent_is_empty_and_not_broken(state: State) -> None:
     absent = ("dim_staff", "dim_campaign", "dim_content", "fct_interaction", "fct_message",
               "fct_consent", "fct_point_entry", "fct_refund", "fct_payment", "dim_exchange_rate",
               "order_reconciliation", "fct_wecom_relationship", "fct_group_membership",
-              "dim_customer_history")  # fmt: skip
+              "dim_customer_history", "fct_session", "staff_identifier")  # fmt: skip
     assert {name: state.published[f"unified.{name}"][0] for name in absent} == dict.fromkeys(
         absent, 0
     )
