@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from random import Random
 from typing import Any, TypeVar
 
 import duckdb
@@ -195,25 +196,23 @@ def _versions(versions: Iterable[Version]) -> list[tuple[int, Version, datetime 
 def may_contact(
     world: World,
     customer: str,
-    channel: str,
     as_of: datetime,
     refused_by: datetime | None = None,
     known_by: datetime | None = None,
 ) -> bool:
-    """Whether marketing may go out by ``sms`` or ``email``, in plain Python.
+    """Whether marketing may go out as a text message, in plain Python.
 
     Somebody who holds an identifier that can be reached said yes, and each no that any of their
     identifiers ever said was followed by a yes of that same identifier.
     """
     mine = [name for name, holder in world.held.items() if holder == customer]
-    kind = {"sms": "phone", "email": "email"}[channel]
-    if not any(name.startswith(f"{kind}:") for name in mine):
+    if not any(name.startswith("phone:") for name in mine):
         return False
     known = [
         (said, until)
         for _, _, said, until in ledger(world.said)
         if said.identifier in mine
-        and said.channel in (channel, "all")
+        and said.channel in ("sms", "all")
         and (known_by is None or said.known < known_by)
     ]
     begun = [
@@ -241,3 +240,41 @@ def may_contact(
         )
     ]
     return not unanswered and any(said.purpose == "marketing" for said in yes)
+
+
+PEOPLE = range(12)
+
+
+def made_up_statements(random: Random) -> list[Said]:
+    """Some statements of each of a dozen people, in no order: few days, so that many meet."""
+    made = []
+    for person in PEOPLE:
+        for number in range(random.randint(1, 7)):
+            effective = random.randint(-2, 6)
+            known = effective - random.choice([0, 0, 1, 3]) - random.random() / 100
+            lasts = random.choice([None, None, 1, 2, 4])
+            made.append(
+                Said(
+                    identifier=random.choice([f"crm:{person}", f"crm:{person}", f"phone:{person}"]),
+                    status=random.choice(["granted", "granted", "granted", *REFUSALS]),
+                    effective_at=day(effective),
+                    channel=random.choice(["sms", "sms", "all", "email"]),
+                    purpose=random.choice([*["marketing"] * 6, "data_use", "service"]),
+                    expires_at=None if lasts is None else day(effective - lasts),
+                    known_at=day(known),
+                    consent_id=f"{person}-{random.choice([number, number, 0])}",
+                )
+            )
+    random.shuffle(made)
+    return made
+
+
+def made_up_holders(random: Random) -> dict[str, str | None]:
+    """Who holds the identifiers: mostly each person both of theirs, sometimes somebody else's."""
+    return {
+        f"{kind}:{person}": random.choice(
+            [*[f"c{person}"] * 8, f"c{random.choice(PEOPLE)}", *([None] if kind == "crm" else [])]
+        )
+        for person in PEOPLE
+        for kind in ("crm", "phone")
+    }

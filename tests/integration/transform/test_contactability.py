@@ -6,10 +6,21 @@ import os
 import shutil
 from datetime import date, timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
-from consent_world import NOW, Contact, Rule, Said, World, day, may_contact
-from hypothesis import HealthCheck, given, settings
+from consent_world import (
+    NOW,
+    Contact,
+    Rule,
+    Said,
+    World,
+    day,
+    made_up_holders,
+    made_up_statements,
+    may_contact,
+)
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tiny_lake import AS_OF, Row, Shop, at, shop
 from typer.testing import CliRunner
@@ -19,7 +30,7 @@ from siyu.serving import contactability
 from siyu.transform import dbt_vars, end_of_day, run_dbt
 from siyu.warehouse import Warehouse
 
-EXAMPLES = int(os.environ.get("SIYU_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("SIYU_EXAMPLES", "15"))
 ME = {"crm:1": "me", "phone:a": "me", "wecom:a": "me"}
 MORNING = day(-0.4)  # of the day after the as-of day
 YES, NO = "granted", "denied"
@@ -261,54 +272,35 @@ def test_a_friendship_counts_as_it_was_known(rule: Rule) -> None:
 
 # --- whatever is said, in whatever order it arrives --------------------------------------------
 
-IDENTIFIERS = ("crm:1", "crm:2", "phone:a", "phone:b", "email:a")
-statements = st.builds(
-    lambda n, identifier, status, channel, purpose, effective, late, lasts, tie: Said(
-        identifier, status, day(effective), channel, purpose,
-        expires_at=None if lasts is None else day(effective - lasts),
-        known_at=day(effective - late - tie / 10_000), consent_id=f"n{n}",
-    ),
-    st.integers(0, 9), st.sampled_from(IDENTIFIERS),
-    st.sampled_from(["granted", "granted", "granted", "denied", "withdrawn", "expired"]),
-    st.sampled_from(["sms", "sms", "email", "all"]),
-    st.sampled_from(["marketing", "marketing", "marketing", "data_use", "service"]),
-    st.integers(-3, 9), st.integers(0, 4), st.one_of(st.none(), st.none(), st.integers(1, 8)),
-    st.integers(1, 9_999),
-)  # fmt: skip
-holders = st.fixed_dictionaries(
-    {name: st.sampled_from(["a", "a", "a", "b", "b", None]) for name in IDENTIFIERS}
-)
 
-
+# Shrinking would ask the rule thousands of times; the seed says it all.
 @settings(
     max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
-    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate], suppress_health_check=list(HealthCheck),
 )  # fmt: skip
-@given(
-    said=st.lists(statements, min_size=1, max_size=14, unique_by=lambda one: one.known),
-    held=st.lists(holders, min_size=3, max_size=3),
-    back=st.tuples(st.integers(-2, 6), st.integers(-2, 6)),
-)
+@given(seed=st.integers(0, 10**6))
 def test_no_one_is_contacted_against_the_last_word_of_any_of_their_identifiers(
-    rule: Rule, said: list[Said], held: list[dict[str, str | None]], back: tuple[int, int]
+    rule: Rule, seed: int
 ) -> None:
     """Statements arrive in three parts, while customers merge and split."""
-    for part, who in enumerate(held, start=1):
-        world = World(who, said[: len(said) * part // 3])
+    random = Random(seed)
+    said = made_up_statements(random)
+    for part in (1, 2, 3):
+        world = World(made_up_holders(random), said[: len(said) * part // 3])
         for (customer, channel, purpose), row in rule.now(world).items():
-            if purpose == "marketing" and channel in ("sms", "email"):
-                assert row["is_contactable"] == may_contact(world, customer, channel, NOW)
+            if (channel, purpose) == ("sms", "marketing"):
+                assert row["is_contactable"] == may_contact(world, customer, NOW), seed
             if row["is_contactable"]:
                 assert_every_refusal_was_lifted(world, customer, channel, purpose)
 
-    as_of, known = (local(number) for number in back)
+    as_of, known = (local(random.randint(-1, 6)) for _ in range(2))
     moments = [end_of_day(number, "Asia/Shanghai") for number in (as_of, known)]
     for (customer, channel, purpose), row in rule.as_of(world, as_of, known).items():
-        if purpose == "marketing" and channel in ("sms", "email"):
+        if (channel, purpose) == ("sms", "marketing"):
             expected = may_contact(
-                world, customer, channel, moments[0], refused_by=moments[0], known_by=moments[1]
+                world, customer, moments[0], refused_by=moments[0], known_by=moments[1]
             )
-            assert row["is_contactable"] == expected
+            assert row["is_contactable"] == expected, seed
 
 
 def assert_every_refusal_was_lifted(
