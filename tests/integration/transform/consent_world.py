@@ -117,8 +117,11 @@ class Rule:
         for table, rows in _rows(world).items():
             self._connection.execute(f"DELETE FROM {table}")
             if rows:
-                self._connection.executemany(
-                    f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows
+                # One statement: row by row takes seven times as long.
+                row = f"({', '.join('?' * len(rows[0]))})"
+                self._connection.execute(
+                    f"INSERT INTO {table} VALUES {', '.join([row] * len(rows))}",
+                    [value for one in rows for value in one],
                 )
         found = self._connection.execute(sql).to_arrow_table().to_pylist()
         return {(row["customer_id"], row["channel"], row["purpose"]): row for row in found}
