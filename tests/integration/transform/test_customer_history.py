@@ -126,6 +126,23 @@ def test_consent_is_the_most_restrictive_and_ends_when_it_expires(changing: Shop
     assert timeline(changing, "crm:late", "marketing_consent")[0] == (5, "unknown")
 
 
+def test_a_consent_that_runs_out_makes_another_row_the_present_one(changing: Shop) -> None:
+    def present() -> list[tuple[Any, ...]]:
+        return [
+            row
+            for row in timeline(changing, "crm:one", "marketing_consent", "is_current")
+            if row[2]
+        ]
+
+    assert present() == [(15, "granted", True)]
+
+    changing.make("dim_customer_history", as_of_date="2027-01-01", as_of="2027-01-02 00:00:00")
+    assert present() == [(1, "expired", True)]
+
+    changing.make("dim_customer_history")
+    assert present() == [(15, "granted", True)]
+
+
 def test_a_correction_takes_back_a_grant_but_no_refusal(changing: Shop) -> None:
     assert timeline(changing, "crm:undated", "marketing_consent") == [
         (7, "unknown"),
