@@ -67,9 +67,9 @@ def main(members: int = DEMO_MEMBERS) -> bool:
         NoData: ``SIYU_DATA`` does not name a folder with the public data sets.
     """
     data = Path(os.environ.get("SIYU_DATA", ""))
-    for folder in PUBLIC.values():
-        if not (data / folder).is_dir():
-            raise NoData(f"reconcile: set SIYU_DATA to the folder that holds {folder}/")
+    for name in PUBLIC.values():
+        if not (data / name).is_dir():
+            raise NoData(f"reconcile: set SIYU_DATA to the folder that holds {name}/")
     found: dict[str, list[Total]] = {}
     listed: dict[str, str] = {}
     with bench_home() as home, measured() as cost:
