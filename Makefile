@@ -109,9 +109,9 @@ $(uv_ready):
 	@touch $@
 
 $(env_ready): pyproject.toml uv.lock | $(uv_ready)
-	@.uv/bin/uv sync --frozen
+	@.uv/bin/uv sync --frozen --extra probabilistic
 	@touch $@
 
 $(spark_ready): $(env_ready)
-	@.uv/bin/uv sync --frozen --extra spark
+	@.uv/bin/uv sync --frozen --extra probabilistic --extra spark
 	@touch $@

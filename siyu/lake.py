@@ -91,6 +91,13 @@ _IDENTITY = {
         "customer_id_a": "VARCHAR",
         "customer_id_b": "VARCHAR",
     },
+    "identity_proposal": {
+        "identifier_a": "VARCHAR",
+        "identifier_b": "VARCHAR",
+        "probability": "DOUBLE",
+        "is_linked": "BOOLEAN",
+        "known_at": "TIMESTAMP",
+    },
     "identity_quality": {
         "map_version": "BIGINT",
         "identifier_count": "BIGINT",

@@ -159,7 +159,7 @@ def _tables(paths: Paths) -> Iterator[tuple[str, Path]]:
     named["aside"] = paths.aside
     for table in (
         "identity_event", "customer_identifier", "customer_identifier_past", "identity_refused_edge",
-        "identity_quality",
+        "identity_quality", "identity_proposal",
     ):  # fmt: skip
         named[f"identity.{table}"] = paths.identity / table
     for name, folder in named.items():

@@ -328,6 +328,25 @@ class ModelSettings(_Data):
     retrain_every_days: int = Field(default=7, ge=1)
 
 
+class ProbabilisticLinks(_Data):
+    """Links between members that no identifier proves: alike by name, birth date and address.
+
+    Attributes:
+        propose_above: Probability from which on a pair is kept for review, 0 to 1.
+        link_above: Probability from which on it is taken as an edge, below all that sources prove;
+            None to propose only.
+    """
+
+    propose_above: float = Field(default=0.9, ge=0.5, le=1)
+    link_above: float | None = Field(default=None, ge=0.5, le=1)
+
+    @model_validator(mode="after")
+    def _what_is_linked_is_proposed(self) -> ProbabilisticLinks:
+        if self.link_above is not None and self.link_above < self.propose_above:
+            raise ValueError("link_above is below propose_above: what is linked is proposed too")
+        return self
+
+
 class Retailer(_Data):
     """Everything a retailer says about itself."""
 
@@ -344,6 +363,9 @@ class Retailer(_Data):
     inputs: Mapping[InputName, Input]
     entities: Mapping[str, EntitySettings] = {}
     models: Mapping[Literal["churn", "repurchase"], ModelSettings]
+    probabilistic_links: ProbabilisticLinks | None = Field(
+        default=None, description="links by likeness, where wanted; needs siyu[probabilistic]"
+    )
     gates: Mapping[str, float] = Field(
         default={}, description="thresholds by gate, for those that differ from the default"
     )

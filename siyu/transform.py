@@ -548,6 +548,18 @@ _LAKE_TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str, str]]]] = {
             "customer_id_b": ("VARCHAR", "Customer of identifier_b", "标识 B 所属客户"),
         },
     ),
+    "identity_proposal": (
+        "Members whom nothing links and who are probably one person, by likeness of name, birth date "
+        "and address; empty where the retailer does not ask for them.",
+        "疑似同一人的会员对",
+        {
+            "identifier_a": ("VARCHAR", "The smaller member id of the pair", "会员 A"),
+            "identifier_b": ("VARCHAR", "The larger member id of the pair", "会员 B"),
+            "probability": ("DOUBLE", "Probability that they are one person, 0 to 1", "同一人概率"),
+            "is_linked": ("BOOLEAN", "Whether it was taken as an edge", "是否已作为关联"),
+            "known_at": ("TIMESTAMP", "When both could be known (UTC)", "双方均可知的时间（UTC）"),
+        },
+    ),
     "identity_quality": (
         "Figures of every decision of identity resolution.",
         "客户识别的历次决策指标",

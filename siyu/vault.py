@@ -19,7 +19,7 @@ import re
 import secrets
 import sqlite3
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -330,14 +330,23 @@ class Vault:
         Raises:
             VaultError: the wrapping key is not the one it was stored under.
         """
-        with self._connect() as connection:
-            row = connection.execute(
-                "SELECT sealed, wrapped_key FROM value WHERE token = ?", (token,)
-            ).fetchone()
-        if row is None:
-            return None
-        data_key = unseal(self._keys.wrapping, row[1], token.encode())
-        return unseal(data_key, row[0], token.encode()).decode()
+        return self.reveal_all([token]).get(token)
+
+    def reveal_all(self, tokens: Collection[str]) -> dict[str, str]:
+        """The normalised value behind each token, of those that are kept.
+
+        Raises:
+            VaultError: the wrapping key is not the one they were stored under.
+        """
+        with self._connect() as connection, _asked(connection, tokens):
+            rows = connection.execute(
+                "SELECT token, sealed, wrapped_key FROM asked JOIN value USING (token)"
+            ).fetchall()
+        revealed = {}
+        for name, sealed, wrapped_key in rows:
+            data_key = unseal(self._keys.wrapping, wrapped_key, name.encode())
+            revealed[name] = unseal(data_key, sealed, name.encode()).decode()
+        return revealed
 
     def destroy(self, *tokens: str) -> int:
         """Remove values for good, with their keys; says how many there were."""
@@ -437,12 +446,21 @@ def _connect(file: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-def _present(connection: sqlite3.Connection, tokens: Sequence[str]) -> set[str]:
-    connection.execute("CREATE TEMP TABLE asked (token TEXT PRIMARY KEY) WITHOUT ROWID")
-    connection.executemany("INSERT INTO asked VALUES (?)", ((name,) for name in sorted(tokens)))
-    found = connection.execute("SELECT token FROM asked JOIN value USING (token)").fetchall()
-    connection.execute("DROP TABLE asked")
+def _present(connection: sqlite3.Connection, tokens: Collection[str]) -> set[str]:
+    with _asked(connection, tokens):
+        found = connection.execute("SELECT token FROM asked JOIN value USING (token)").fetchall()
     return {row[0] for row in found}
+
+
+@contextmanager
+def _asked(connection: sqlite3.Connection, tokens: Collection[str]) -> Iterator[None]:
+    """Tokens as the temporary table ``asked``, to be joined."""
+    connection.execute("CREATE TEMP TABLE asked (token TEXT PRIMARY KEY) WITHOUT ROWID")
+    connection.executemany(
+        "INSERT INTO asked VALUES (?)", ((name,) for name in sorted(set(tokens)))
+    )
+    yield
+    connection.execute("DROP TABLE asked")
 
 
 def _fingerprint(key: bytes) -> str:

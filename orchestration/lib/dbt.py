@@ -32,7 +32,7 @@ from siyu.transform import NodeResult, dbt_vars, register_lake, run_dbt
 DBT_GATE = "dbt"
 _IDENTITY_SOURCES = (
     "customer_identifier", "customer_identifier_past", "identity_event", "identity_refused_edge",
-    "identity_quality",
+    "identity_quality", "identity_proposal",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The identity map, its events, its figures, its past and the edges that were refused, as Delta tables.
+"""The identity map, its events, its figures, its past, refused edges and proposals, as Delta tables.
 
 The map is the state that the next resolution starts from; events and figures are append-only. What
 belongs to a decision is written before its map, and events and figures carry a version past the map's,
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 
 from siyu.identity.history import PAST_SCHEMA
+from siyu.identity.proposals import PROPOSAL_SCHEMA
 from siyu.identity.quality import CHANGES, QUALITY_SCHEMA, IdentityQuality
 from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA, Resolution
 from siyu.lake import changed_in
@@ -34,6 +35,7 @@ class IdentityStore:
         self._refused: Path = paths.identity / "identity_refused_edge"
         self._past: Path = paths.identity / "customer_identifier_past"
         self._quality: Path = paths.identity / "identity_quality"
+        self._proposals: Path = paths.identity / "identity_proposal"
 
     def previous(self) -> pa.Table:
         """The map as last decided; empty before the first decision."""
@@ -87,6 +89,14 @@ class IdentityStore:
         ):
             write_deltalake(folder, rows, mode="overwrite", schema_mode="overwrite")
         return True
+
+    def proposals(self) -> pa.Table:
+        """The links by likeness that were last proposed, ``PROPOSAL_SCHEMA``."""
+        return _plain(self._proposals, PROPOSAL_SCHEMA)
+
+    def write_proposals(self, proposals: pa.Table) -> None:
+        """Keep what is proposed now, in the place of what was (``PROPOSAL_SCHEMA``)."""
+        write_deltalake(self._proposals, proposals, mode="overwrite", schema_mode="overwrite")
 
     def write_past(self, past: pa.Table) -> bool:
         """Keep the past of the map as it follows now (``PAST_SCHEMA``); False when it is as it was."""

@@ -18,13 +18,14 @@ from orchestration.lib.upstream import tables_above
 from orchestration.resources import Workspace
 from siyu.audit import AuditLog
 from siyu.identity import IdentityStore, Resolution, past, resolve
+from siyu.identity.proposals import COMPARED, linked_edges, propose
 from siyu.identity.quality import GATE as QUALITY_GATE
 from siyu.identity.quality import judge
 from siyu.identity.resolution import DEFAULT_CAPS, TOTAL_CAP, rule_event_id
 from siyu.identity_rules import IdentityRule, read_rules
 from siyu.ops import GateResult, Standing
 from siyu.transform import ensure_manifest
-from siyu.vault import junk_tokens
+from siyu.vault import Vault, junk_tokens
 
 READS = ("staging.stg_identifier", "staging.stg_identity_edge")
 GATE = "caps"
@@ -211,6 +212,7 @@ def _decide(
 ) -> tuple[Resolution, pa.Table]:
     """Who is who, and who was before."""
     identifiers, edges = (workspace.warehouse.read(f"FROM {table}") for table in READS)
+    edges = _with_likely_links(workspace, edges)
     namespaces = workspace.retailer.identifiers
     store = IdentityStore(workspace.paths)
     decided = resolve(
@@ -227,6 +229,19 @@ def _decide(
         rules_before=store.rules_applied(),
     )
     return decided, past(decided.customer_identifier, identifiers, edges, decided.rules)
+
+
+def _with_likely_links(workspace: Workspace, edges: pa.Table) -> pa.Table:
+    """The edges, and those by likeness of members where the retailer asks for them."""
+    wanted = workspace.retailer.probabilistic_links
+    if wanted is None:
+        return edges
+    members = workspace.warehouse.read(f"SELECT {', '.join(COMPARED)} FROM staging.stg_members")
+    junk = junk_tokens(workspace.paths, "birth_date")
+    reveal = Vault.of(workspace.paths).reveal_all
+    proposals = propose(members, edges, reveal, junk, wanted)
+    IdentityStore(workspace.paths).write_proposals(proposals)
+    return pa.concat_tables([edges, linked_edges(proposals, edges.schema)])
 
 
 def _junk(workspace: Workspace) -> frozenset[str]:

@@ -115,6 +115,15 @@ def test_what_was_stored_can_be_revealed_and_only_with_the_key(paths: Paths) -> 
         Vault(paths, Keys(KEYS.token, b"x" * 32)).reveal(name)
 
 
+def test_many_are_revealed_at_once_and_what_is_not_kept_is_left_out(paths: Paths) -> None:
+    vault = Vault(paths, KEYS)
+    one, other = kept(vault, "13926471580"), kept(vault, "13926471581")
+
+    assert vault.reveal_all([one, other, one, "phone:unknown"]) == {
+        one: "+8613926471580", other: "+8613926471581",
+    }  # fmt: skip
+
+
 def test_the_file_is_private_and_holds_nothing_in_clear(paths: Paths) -> None:
     kept(Vault(paths, KEYS), "13926471580")
     assert stat.S_IMODE(paths.vault.stat().st_mode) == 0o600
