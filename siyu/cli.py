@@ -91,9 +91,26 @@ def demo(
     else:
         _plain(f"Simulating a retailer's source systems into {sources}")
         _simulate(sources, size, seed)
+    _say_which_keys(Paths(settings.home, "demo"))
     if _job("refresh") != 0:
         raise typer.Exit(1)
     summary()
+
+
+def _say_which_keys(paths: Paths) -> None:
+    """Make the keys that nobody gave, and say so: a retailer keeps its own."""
+    from siyu.vault import VaultError, load_keys
+
+    try:
+        load_keys(paths)
+    except VaultError as error:
+        raise _stop(str(error)) from None
+    made = [file.name for file in sorted(paths.keys.glob("*.key"))]
+    if made:
+        _plain(
+            f"The demo's own keys to its vault are in {paths.keys} (0600): {', '.join(made)}. A retailer "
+            "keeps keys apart from the data and sets SIYU_TOKEN_KEY and SIYU_WRAPPING_KEY."
+        )
 
 
 def _simulate(folder: Path, size: str, seed: int) -> None:

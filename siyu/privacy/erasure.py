@@ -18,7 +18,7 @@ from typing import Any
 
 from siyu.paths import Paths
 from siyu.privacy.requests import Receipt, Request, Requests
-from siyu.privacy.search import LEAST_BYTES, Find, Finder, forms
+from siyu.privacy.search import LEAST_BYTES, Finder, forms
 from siyu.privacy.subject import Subject
 from siyu.tombstones import IDENTIFIER, bury
 from siyu.vault import Vault
@@ -68,7 +68,7 @@ def erase(
         if layer.name in done:
             continue
         counts = layer.erase(subject, request.request_id)
-        left = [find for place in layer.places() for find in _found(finder, place)]
+        left = [find for place in layer.places() for find in finder.within(place)]
         receipt = Receipt(layer.name, datetime.now(UTC), counts, len(left))
         requests.note(request.request_id, receipt)
         on_receipt(receipt)
@@ -84,12 +84,6 @@ def erase(
 def name_finder(subject: Subject) -> Finder:
     """Looks for whatever stands for somebody, and for their orders."""
     return Finder({f"name {number}": name for number, name in enumerate(subject.texts)})
-
-
-def _found(finder: Finder, place: Path) -> list[Find]:
-    if place.is_dir():
-        return finder.below(place)
-    return [Find(label, place) for label in finder.in_file(place)] if place.exists() else []
 
 
 def bury_subject(paths: Paths, subject: Subject, request_id: str) -> Mapping[str, Any]:

@@ -62,10 +62,9 @@ class Elsewhere:
 def layers(settings: Settings, retailer: Retailer, elsewhere: Elsewhere) -> list[Layer]:
     """The layers of a home."""
     paths = Paths.of(settings)
-    whole = partial(_everything, paths, _own_files(settings, retailer))
-    return [
+    found = [
         Layer("tombstones", partial(bury_subject, paths), lambda: (paths.tombstones,)),
-        Layer("raw files", partial(_raw, paths, elsewhere)),
+        Layer("raw files", partial(_raw, paths, elsewhere), lambda: (paths.raw,)),
         Layer("quarantine", partial(_quarantine, paths, elsewhere), lambda: (paths.quarantine,)),
         Layer("values set aside", partial(_aside, paths, elsewhere), lambda: (paths.aside,)),
         Layer("lake", lambda subject, _: erase_from_lake(paths, subject), lambda: (paths.lake,)),
@@ -78,14 +77,16 @@ def layers(settings: Settings, retailer: Retailer, elsewhere: Elsewhere) -> list
         Layer(
             "warehouse",
             partial(_warehouse, paths, retailer),
-            lambda: (paths.warehouse, paths.spark_warehouse),
+            lambda: (paths.warehouse.parent, paths.spark_warehouse),
         ),
         Layer("publications", partial(_publications, elsewhere), lambda: (paths.serving,)),
         Layer("models", partial(_models, elsewhere)),
         Layer("audit log", partial(_audit, paths), lambda: (paths.audit,)),
-        # Last, and over everything: whatever else holds a name is searched too.
-        Layer("records of runs", partial(_records, whole), whole),
     ]
+    searched = {place for layer in found for place in layer.places()}
+    rest = partial(_rest, paths, {paths.keys, *searched, *_own_files(settings, retailer)})
+    # Last, and over all that is left: so every file of a home is searched, whatever it is.
+    return [*found, Layer("records of runs", partial(_records, rest), rest)]
 
 
 def _raw(
@@ -159,15 +160,15 @@ def _audit(paths: Paths, subject: Subject, request_id: str) -> Mapping[str, Any]
 
 
 def _records(
-    whole: Callable[[], tuple[Path, ...]], subject: Subject, _request_id: str
+    rest: Callable[[], tuple[Path, ...]], subject: Subject, _request_id: str
 ) -> Mapping[str, Any]:
-    return mask_below(whole(), subject.texts)
+    return mask_below(rest(), subject.texts)
 
 
-def _everything(paths: Paths, own: Collection[Path]) -> tuple[Path, ...]:
-    """All that lies in a home now, but for the keys and the retailer's own files."""
+def _rest(paths: Paths, apart: Collection[Path]) -> tuple[Path, ...]:
+    """All that lies in a home now, but for some places."""
     children = sorted(paths.root.iterdir()) if paths.root.is_dir() else []
-    return (*(c for c in children if c != paths.keys and c not in own), paths.mlflow)
+    return (*(child for child in children if child not in apart), paths.mlflow)
 
 
 def _own_files(settings: Settings, retailer: Retailer) -> set[Path]:

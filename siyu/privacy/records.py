@@ -23,10 +23,8 @@ _SQLITE: Final = (".sqlite3", ".db")
 _BESIDE: Final = ("-wal", "-shm", "-journal")
 
 
-def mask_below(
-    folders: Collection[Path], names: Collection[str], apart: Collection[Path] = ()
-) -> Mapping[str, int]:
-    """Mask names in every SQLite and text file below some folders.
+def mask_below(places: Collection[Path], names: Collection[str]) -> Mapping[str, int]:
+    """Mask names in every SQLite and text file among some files and below some folders.
 
     Returns:
         How many files were changed.
@@ -35,7 +33,7 @@ def mask_below(
         UnicodeDecodeError: a name is in a file that is no text and that nothing else sees to.
     """
     finder, found = Finder({name: name for name in names}), dict[Path, set[str]]()
-    for find in (find for folder in folders for find in finder.below(folder, apart)):
+    for find in (find for place in places for find in finder.within(place)):
         # What SQLite keeps beside a file goes with it.
         found.setdefault(_whole(find.file), set()).add(find.label)
     counts = {"databases": 0, "texts": 0}

@@ -157,6 +157,12 @@ class Finder:
             found += [Find(label, file) for label in sorted(self.in_file(file))]
         return found
 
+    def within(self, place: Path) -> list[Find]:
+        """Which value is where, in a file or below a folder; nothing where there is neither."""
+        if place.is_dir():
+            return self.below(place)
+        return [Find(label, place) for label in self.in_file(place)] if place.is_file() else []
+
     def in_file(self, file: Path) -> set[str]:
         """Labels of the values that stand in a file."""
         if file.stat().st_size == 0:

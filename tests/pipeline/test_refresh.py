@@ -7,7 +7,7 @@ taken down after one of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -19,12 +19,16 @@ from first_refresh import Refreshed
 from typer.testing import CliRunner
 from whole_job import Run, State, WholeJob, whole_job
 
+from benchmarks.erasure import chosen, of_others, values_of
+from ml.erasure import AFFECTED
+from ml.registry import Registry
 from siyu import dictionary
 from siyu.audit import AuditLog
 from siyu.cli import app
 from siyu.contracts import contracts
 from siyu.ingestion import retract_batch
-from siyu.privacy.search import Finder
+from siyu.privacy.search import Find, Finder
+from siyu.privacy.subject import find_subject
 from siyu.serving import Status, status
 
 PUBLISHED = (
@@ -410,3 +414,66 @@ def test_no_direct_identifier_is_anywhere_but_in_the_sources_and_the_vault(
 )  # fmt: skip
 def test_every_place_that_is_searched_is_there(job: WholeJob, place: str) -> None:
     assert (job.environment.settings.home / place).exists()
+
+
+# --- erasing somebody ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Erased:
+    """Somebody was erased by the command.
+
+    Attributes:
+        customer: Who.
+        said: What it printed.
+        found_before: Names and orders of theirs that publications held before.
+        found: Where names, orders and values of theirs are in the home afterwards.
+        others_before: Rows of the unified layer that are of others, by table.
+        others: The same afterwards.
+        published: Who is in the publication afterwards.
+    """
+
+    customer: str
+    said: str
+    found_before: set[str]
+    found: list[Find]
+    others_before: Mapping[str, tuple[int, int]]
+    others: Mapping[str, tuple[int, int]]
+    published: set[str]
+
+
+@pytest.fixture(scope="module")
+def erased(job: WholeJob, backfilled: After) -> Erased:
+    assert backfilled.run.success
+    (customer,) = chosen(job.paths, 1)
+    subject = find_subject(job.paths, [customer])
+    finder, apart = Finder(values_of(job.paths, subject)), [job.paths.root / "sources"]
+    before = {find.label for find in finder.below(job.paths.serving)}
+    others = of_others(job.paths.warehouse, subject.customers)
+    done = CliRunner().invoke(app, ["erase", "--customer", customer, "--yes"])
+    assert done.exit_code == 0, done.output
+    with job.published() as connection:
+        rows = connection.execute("SELECT customer_id FROM unified.dim_customer").fetchall()
+    return Erased(
+        customer, done.output, before, finder.below(job.environment.settings.home, apart), others,
+        of_others(job.paths.warehouse, subject.customers), {row[0] for row in rows},
+    )  # fmt: skip
+
+
+def test_an_erased_customer_is_in_no_file_of_a_whole_home(erased: Erased) -> None:
+    assert {label.split()[0] for label in erased.found_before} == {"name", "order"}
+    assert erased.found == []
+
+
+def test_others_are_as_they_were_and_published(erased: Erased) -> None:
+    assert erased.others == erased.others_before
+    assert erased.customer not in erased.published
+    assert len(erased.published) > 100
+
+
+def test_models_that_learned_from_the_erased_are_tagged(job: WholeJob, erased: Erased) -> None:
+    models = Registry(job.paths).all_versions("demo")
+    assert models
+    for model in models:
+        assert model.tags[AFFECTED].startswith("erasure-")
+        assert f"{model.name}/{model.version}" in erased.said

@@ -17,9 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from made_up_shop import MEMBERS, MEMBERS_CSV, NOW, Shop, make_shop, outcomes
+from typer.testing import CliRunner, Result
 
 from siyu.audit import AuditLog
-from siyu.backup import back_up, restore
+from siyu.backup import back_up
+from siyu.cli import app
 from siyu.identity.history import PAST_SCHEMA
 from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA
 from siyu.ingestion import erasure, open_quarantine
@@ -33,9 +35,8 @@ from siyu.privacy.lake import erase_from_lake
 from siyu.privacy.layers import Elsewhere, layers
 from siyu.privacy.requests import Request, Requests
 from siyu.privacy.search import Finder
-from siyu.privacy.subject import Subject, SubjectError, find_erased, find_subject
+from siyu.privacy.subject import Subject, SubjectError, find_subject
 from siyu.serving import replace_publications
-from siyu.tombstones import copy_out, merge
 from siyu.vault import Vault, VaultError
 
 ANNA, BO, CHEN = "c_anna", "c_bo", "c_chen"
@@ -513,20 +514,75 @@ def test_a_value_of_json_loses_the_smallest_part_that_names_somebody() -> None:
     }  # fmt: skip
 
 
+@pytest.fixture
+def siyu(story: Story, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The command, on a home of the same retailer."""
+    monkeypatch.setenv("SIYU_RETAILER", "shop")
+    monkeypatch.setenv("SIYU_RETAILERS", str(story.shop.settings.retailers))
+
+    def run(home: Path, *arguments: str | Path) -> Result:
+        monkeypatch.setenv("SIYU_HOME", str(home))
+        return CliRunner().invoke(app, [str(each) for each in arguments])
+
+    return run
+
+
 def test_a_restore_of_an_older_backup_erases_them_again(
-    story: Story, shop: Shop, tmp_path: Path
+    story: Story, shop: Shop, siyu: Callable[..., Result], tmp_path: Path
 ) -> None:
     made = back_up(shop.paths, tmp_path / "backups", tmp_path / "keys", datetime.now(UTC))
-    copy_out(story.shop.paths, tmp_path / "tombstones.parquet")
-    restored = replace(shop, settings=replace(shop.settings, home=tmp_path / "restored"))
-    restore(made.folder, restored.paths, tmp_path / "keys")
-    assert find_erased(restored.paths) is None
-    assert merge(restored.paths, tmp_path / "tombstones.parquet") > 0
-    again = find_erased(restored.paths)
-    assert again is not None
-    assert (again.customers, again.identifiers) == (
-        story.subject.customers, story.subject.identifiers,
-    )  # fmt: skip
-    erased(restored, again)
+    marks, home = tmp_path / "tombstones.parquet", tmp_path / "restored"
+    written = siyu(story.shop.settings.home, "tombstones", marks)
+    assert (written.exit_code, "marks, which name nobody" in written.output) == (0, True)
+    done = siyu(home, "restore", made.folder, "--keys", tmp_path / "keys", "--tombstones", marks)
+    assert done.exit_code == 0, done.output
+    assert "records of runs" in done.output
+    restored = replace(shop, settings=replace(shop.settings, home=home))
     assert leaks(restored, story.subject) == []
     assert of_others(restored) == story.rows
+    again = siyu(home, "erase", "--tombstones", marks)
+    assert (again.exit_code, "0 new marks" in again.output) == (0, True), again.output
+
+
+def test_a_restore_without_tombstones_says_what_is_missing(
+    shop: Shop, siyu: Callable[..., Result], tmp_path: Path
+) -> None:
+    made = back_up(shop.paths, tmp_path / "backups", tmp_path / "keys", datetime.now(UTC))
+    done = siyu(tmp_path / "restored", "restore", made.folder, "--keys", tmp_path / "keys")
+    assert done.exit_code == 0
+    assert "siyu erase --tombstones" in " ".join(done.output.split())
+
+
+def test_requests_and_receipts_are_listed(story: Story, siyu: Callable[..., Result]) -> None:
+    listed = siyu(story.shop.settings.home, "erasures")
+    assert f"{story.request.request_id}  received 2026-06-30, due 2026-07-15" in listed.output
+    assert "decided by the officer: done" in listed.output
+    assert listed.output.count("still found: 0") == len(story.request.receipts)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "name somebody"),
+        (("--customer", "c_nobody"), "no customer c_nobody"),
+        (("--identifier", "crm:M9999999"), "stand on no row"),
+    ],
+    ids=["nobody", "no customer", "no identifier"],
+)
+def test_who_cannot_be_told_is_not_erased(
+    shop: Shop, siyu: Callable[..., Result], arguments: tuple[str, ...], said: str
+) -> None:
+    refused = siyu(shop.settings.home, "erase", *arguments)
+    assert (refused.exit_code, said in refused.output) == (2, True), refused.output
+    assert Requests(shop.paths).all() == []
+
+
+def test_nobody_is_erased_twice_or_unasked(
+    story: Story, shop: Shop, siyu: Callable[..., Result]
+) -> None:
+    twice = siyu(story.shop.settings.home, "erase", "--customer", ANNA)
+    assert (twice.exit_code, "erased already" in twice.output) == (0, True), twice.output
+    unasked = siyu(shop.settings.home, "erase", "--customer", BO)
+    assert "Erase them? This cannot be undone." in unasked.output
+    assert unasked.exit_code == 1
+    assert Requests(shop.paths).all() == []

@@ -281,6 +281,9 @@ def test_a_demo_says_that_source_files_that_are_there_are_used_as_they_are(
     assert said.exit_code == 1
     assert "are there already" in said.output
     assert "--size and --seed change nothing" in said.output
+    keys = tmp_path / "demo" / "keys"
+    assert f"keys to its vault are in {keys} (0600): token.key, wrapping.key" in said.output
+    assert [key.stat().st_mode & 0o077 for key in keys.iterdir()] == [0, 0]
 
 
 # --- files that are generated ------------------------------------------------------------------
