@@ -26,8 +26,11 @@ from siyu.lake import active_files
 from siyu.paths import Paths
 from siyu.vault import load_keys
 
-# What a mark is of: an identifier of a person, or the key of a row of an entity, which is then the scope.
+# What a mark is of: an identifier of a person, or the key of a row of an entity, which is then the
+# scope.
 IDENTIFIER: Final = "identifier"
+# Customer ids, by which a home that was restored knows whose identifiers are meant.
+CUSTOMER: Final = "customer"
 
 SCHEMA: Final = pa.schema(
     {

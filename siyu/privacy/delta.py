@@ -18,13 +18,13 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable, PostCommitHookProperties, write_deltalake
+from deltalake.schema import PrimitiveType
 
 from siyu.lake import active_files, identifier, literal
 from siyu.maintenance import vacuum
 from siyu.privacy.search import Finder
 
 MASK: Final = "▮"
-_ROWS_AT_ONCE: Final = 100_000
 
 
 def drop_rows(folder: Path, named: Collection[str]) -> int:
@@ -36,14 +36,16 @@ def drop_rows(folder: Path, named: Collection[str]) -> int:
     table = DeltaTable(str(folder))
     files = active_files(table)
     schema = pa.schema(table.schema().to_arrow())
-    texts = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
-             or pa.types.is_string_view(field.type)]  # fmt: skip
+    texts = [field.name for field in table.schema().fields if field.type == PrimitiveType("string")]
     if not files or not texts or not named:
         return 0
     condition = " OR ".join(
         f"coalesce({identifier(name)} IN (SELECT unnest($named)), false)" for name in texts
     )
-    rows = "FROM read_parquet($files, hive_partitioning = true, hive_types_autocast = false) "
+    rows = (
+        "FROM read_parquet($files, hive_partitioning = true, hive_types_autocast = false, "
+        "union_by_name = true)"
+    )
     bound: dict[str, Any] = {"named": sorted(named), "files": files}
     with duckdb.connect() as connection:
         found = connection.execute(f"SELECT count(*) {rows} WHERE {condition}", bound).fetchone()

@@ -20,7 +20,7 @@ from siyu.paths import Paths
 from siyu.privacy.requests import Receipt, Request, Requests
 from siyu.privacy.search import LEAST_BYTES, Finder, forms
 from siyu.privacy.subject import Subject
-from siyu.tombstones import IDENTIFIER, bury
+from siyu.tombstones import CUSTOMER, IDENTIFIER, bury
 from siyu.vault import Vault
 
 
@@ -88,7 +88,11 @@ def name_finder(subject: Subject) -> Finder:
 
 def bury_subject(paths: Paths, subject: Subject, request_id: str) -> Mapping[str, Any]:
     """Keep a subject's identifiers, orders and rows out of whatever lands from now on."""
-    keys: dict[str, Collection[str]] = {IDENTIFIER: subject.identifiers, **subject.rows}
+    keys: dict[str, Collection[str]] = {
+        IDENTIFIER: subject.identifiers,
+        CUSTOMER: subject.customers,
+        **subject.rows,
+    }
     for scope, documents in subject.documents.items():
         keys[scope] = {*keys.get(scope, ()), *documents}
     return {"marks": bury(paths, request_id, keys, datetime.now(UTC))}

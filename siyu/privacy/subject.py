@@ -1,8 +1,9 @@
 """Who a person is in the lake: their identifiers, and the rows that are theirs.
 
-A row belongs to the customer of the first of its customer columns that anybody has. So a row may name
-an identifier of one customer and be another's, such as a family's phone: an identifier that also stands
-on rows of others is theirs as well. It stays with them, and is not kept out when they land again.
+A row belongs to the customer of the strongest of its identifiers that anybody has, as in the facts of
+the unified layer. So a row may name an identifier of one customer and be another's, such as a family's
+phone: an identifier that also stands on rows of others is theirs as well. It stays with them, and is not
+kept out when they land again.
 
 What belongs here: finding identifiers, rows and values. What does not: taking them out
 (``siyu.privacy.lake``).
@@ -23,9 +24,12 @@ from siyu.contracts import Contract, contracts
 from siyu.lake import Lake, active_files, identifier
 from siyu.paths import Paths
 from siyu.privacy.search import LEAST_BYTES
-from siyu.tombstones import IDENTIFIER, Tombstones, documents, row_keys
+from siyu.tombstones import CUSTOMER, IDENTIFIER, Tombstones, documents, row_keys
 
 _DIRECT: Final = ("phone:", "email:")
+# Which identifier of a row says whose it is, after those that are its key: as in fct_order and
+# fct_interaction. Phones and e-mails come last.
+_STRENGTH: Final = ("member_id", "buyer_id", "unionid", "external_userid", "openid")
 # Customer ids that were those of people before: merged away, to go back to, or known as once.
 _EARLIER_IDS: Final = """
 SELECT other_customer_id FROM lake.identity_event
@@ -119,14 +123,34 @@ def find_subject(
 
 
 def find_erased(paths: Paths) -> Subject | None:
-    """Those of whom something is left though there is a tombstone, as after a restore."""
+    """Those of whom something is left though there is a tombstone, as after a restore.
+
+    A phone that was an erased person's may have been somebody else's when a backup was made.
+    """
     tombstones = Tombstones.of(paths)
     if not tombstones:
         return None
     with duckdb.connect() as connection:
         rows = Rows(connection, paths)
-        back = [name for name in rows.all_identifiers() if tombstones.covers(IDENTIFIER, name)]
-        return rows.subject((), back) if back else None
+        owners = rows.owners()
+        people = {who for who in owners.values() if tombstones.covers(CUSTOMER, who)}
+        back = [
+            name
+            for name in rows.all_identifiers()
+            if tombstones.covers(IDENTIFIER, name)
+            and not (name.startswith(_DIRECT) and owners.get(name, "") not in {*people, ""})
+        ]
+        return rows.subject(people, back) if people or back else None
+
+
+def strongest_first(entity: Contract) -> list[str]:
+    """The customer columns of an entity, in the order in which they say whose a row is."""
+
+    def weakness(column: str) -> tuple[bool, int]:
+        known = _STRENGTH.index(column) if column in _STRENGTH else len(_STRENGTH)
+        return column not in entity.key, known
+
+    return sorted(entity.customer_columns, key=weakness)
 
 
 class Rows:
@@ -173,6 +197,11 @@ class Rows:
         ]
         return self._texts(" UNION ".join(parts))
 
+    def owners(self) -> dict[str, str]:
+        """The customer of each identifier that has one."""
+        rows = self._connection.execute("SELECT identifier, customer_id FROM held").fetchall()
+        return dict(rows)
+
     def subject(self, customers: Collection[str], identifiers: Collection[str]) -> Subject:
         """As ``find_subject``."""
         people = self._people(customers, identifiers)
@@ -214,11 +243,12 @@ class Rows:
         for name, entity in contracts().items():
             if not entity.customer_columns:
                 continue
+            columns = strongest_first(entity)
             joins = "".join(
                 f" LEFT JOIN held AS held_{place} ON held_{place}.identifier = row.{identifier(column)}"
-                for place, column in enumerate(entity.customer_columns)
+                for place, column in enumerate(columns)
             )
-            owner = ", ".join(f"held_{n}.customer_id" for n in range(len(entity.customer_columns)))
+            owner = ", ".join(f"held_{place}.customer_id" for place in range(len(columns)))
             named = " OR ".join(
                 f"row.{identifier(column)} IN (FROM asked)" for column in entity.customer_columns
             )

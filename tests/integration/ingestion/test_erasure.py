@@ -30,13 +30,15 @@ from siyu.ingestion.erasure import without_named
 from siyu.ingestion.raw import RawStore
 from siyu.lake import Lake
 from siyu.paths import Paths
+from siyu.privacy.delta import drop_rows
 from siyu.privacy.erasure import ErasureError, Layer, erase, text_matcher
 from siyu.privacy.lake import erase_from_lake
 from siyu.privacy.layers import Elsewhere, layers
 from siyu.privacy.requests import Request, Requests
 from siyu.privacy.search import Finder
-from siyu.privacy.subject import Subject, SubjectError, find_subject
+from siyu.privacy.subject import Subject, SubjectError, find_erased, find_subject
 from siyu.serving import replace_publications
+from siyu.tombstones import CUSTOMER, IDENTIFIER, bury
 from siyu.vault import Vault, VaultError
 
 ANNA, BO, CHEN = "c_anna", "c_bo", "c_chen"
@@ -586,3 +588,25 @@ def test_nobody_is_erased_twice_or_unasked(
     assert "Erase them? This cannot be undone." in unasked.output
     assert unasked.exit_code == 1
     assert Requests(shop.paths).all() == []
+
+
+def test_a_phone_that_was_anothers_when_a_backup_was_made_erases_nobody(shop: Shop) -> None:
+    phone = token(shop, FAMILY)
+    bury(shop.paths, "request", {IDENTIFIER: [phone], CUSTOMER: ["c_later"]}, NOW)
+    assert find_erased(shop.paths) is None
+    bury(shop.paths, "request", {CUSTOMER: [CHEN]}, NOW)
+    found = find_erased(shop.paths)
+    assert found is not None
+    assert found.customers == (CHEN,)
+
+
+def test_a_table_whose_files_have_other_columns_loses_rows_too(tmp_path: Path) -> None:
+    folder = tmp_path / "identity_event"
+    write_deltalake(str(folder), pa.table({"customer_id": [ANNA, BO]}))
+    more = pa.table(
+        {"customer_id": [CHEN, BO], "other_identifier": ["crm:M1000001", "crm:M1000002"]}
+    )
+    write_deltalake(str(folder), more, mode="append", schema_mode="merge")
+    assert drop_rows(folder, [ANNA, "crm:M1000001"]) == 2
+    left = pa.table(DeltaTable(str(folder)).to_pyarrow_table()).to_pylist()
+    assert sorted(row["customer_id"] for row in left) == [BO, BO]
