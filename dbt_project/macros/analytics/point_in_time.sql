@@ -53,30 +53,48 @@
     {%- endif -%}
 {%- endmacro %}
 
+{#- The same of a local day: the first feature date that is not before it. -#}
+{% macro first_feature_date_on(day) -%}
+    {%- set dates = var('feature_dates') | sort(attribute='as_of') -%}
+    {%- if dates -%}
+    case
+        {%- for date in dates %}
+        when {{ day }} <= {{ date_literal(date.as_of_date) }} then {{ date_literal(date.as_of_date) }}
+        {%- endfor %}
+    end
+    {%- else -%}
+    cast(null as date)
+    {%- endif -%}
+{%- endmacro %}
+
 {#-
   The join that repeats each version of a row for every feature date on which it counted, as `dates`:
-  it had happened and was known, and no newer version was.
+  it had happened and was known, and no newer version was. `identifier` ties the row to its customer;
+  where that was known to be another one then, it is `stay.customer_id`, which is null otherwise.
 -#}
-{% macro join_feature_dates(alias) %}
+{% macro join_feature_dates(alias, identifier) %}
+    left join {{ ref('identity_as_of') }} as stay on {{ identifier }} = stay.identifier
     inner join {{ ref('feature_date') }} as dates
         on
             {{ first_feature_date_after('greatest(' ~ alias ~ '._known_at, ' ~ alias ~ '._event_at)') }}
             = dates.counts_from
             and ({{ alias }}._superseded_at is null or {{ alias }}._superseded_at >= dates.as_of)
+            and (stay.counts_from is null or stay.counts_from <= dates.as_of_date)
+            and (stay.counts_until is null or stay.counts_until > dates.as_of_date)
 {%- endmacro %}
 
-{#- The joins that look up the customer of each identifier column of a relation. -#}
+{#- The joins that look up the customer, today, of each identifier column of a relation; not of junk. -#}
 {% macro join_customers(alias, columns) -%}
     {%- for column in columns %}
     left join {{ ref('customer_identifier') }} as by_{{ column }}
-        on {{ alias }}.{{ column }} = by_{{ column }}.identifier
+        on {{ alias }}.{{ column }} = by_{{ column }}.identifier and by_{{ column }}.customer_id is not null
     {%- endfor %}
 {%- endmacro %}
 
-{#- The customer of the first column, in that order, whose identifier has one. -#}
-{% macro joined_customer(columns) -%}
+{#- What join_customers found in the first column, in that order, whose identifier has a customer. -#}
+{% macro first_joined(field, columns) -%}
     coalesce(
-        {%- for column in columns %}by_{{ column }}.customer_id{% if not loop.last %}, {% endif %}{% endfor -%}
+        {%- for column in columns %}by_{{ column }}.{{ field }}{% if not loop.last %}, {% endif %}{% endfor -%}
     )
 {%- endmacro %}
 

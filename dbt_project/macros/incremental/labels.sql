@@ -1,25 +1,39 @@
 {#-
   Which labels a run makes anew; all others are left as they are.
 
-  A label follows from the date, the settings and the counted orders of its customer. So a row is made
-  anew when its date is new, was asked for, or has a window that has passed since (or, as of an earlier
-  day, not yet), and when the orders of its customer are not what they were: a late order, a correction,
-  a refusal, an order that went to another customer. `applied.label_input` remembers a fingerprint of
-  each customer's orders, written in the transaction that writes the labels. Other settings or other
+  A label follows from the date, the settings, the counted orders of its customer, and whom their
+  identifiers belonged to before. So a row is made anew when its date is new, was asked for, or has a
+  window that has passed since (or, as of an earlier day, not yet), and when the orders or the past of its
+  customer are not what they were: a late order, a correction, a refusal, an order that went to another
+  customer. `applied.label_input` remembers a fingerprint of both for each customer of today, written in
+  the transaction that writes the labels. Other settings or other
   code start over. All this is DuckDB's; on Spark the table is built whole.
 -#}
 
 {#- Before the labels are written: what is made anew, as temporary tables. -#}
 {% macro find_relabelled() -%}
     {%- set features, orders = ref('customer_features'), ref('fct_order') -%}
+    {%- set stays = ref('identity_stay') -%}
     {%- if execute and target.type == 'duckdb' -%}
     {{ create_applied() }}
     create or replace temporary table label_input as
-    select
-        customer_id,
-        sum(hash(order_id, ordered_date, net_amount)) as fingerprint
-    from {{ orders }}
-    where is_counted and customer_id is not null
+    with counted as (
+        select customer_id, identifier, hash(order_id, ordered_date, net_amount, identifier) as fingerprint
+        from {{ orders }}
+        where is_counted and customer_id is not null
+    ),
+
+    told as (
+        select customer_id, fingerprint from counted
+        union all
+        select now.customer_id, hash(past.identifier, past.customer_id, past.held_until_date) as fingerprint
+        from {{ stays }} as past
+        inner join {{ stays }} as now on past.identifier = now.identifier and now.is_current
+        where not past.is_current and past.identifier in (select identifier from counted)
+    )
+
+    select customer_id, sum(fingerprint) as fingerprint
+    from told
     group by customer_id;
     create or replace temporary table relabelled_customer as
     {%- if is_incremental() %}
@@ -62,7 +76,7 @@
     delete from {{ arguments.target_relation }}
     where
         as_of_date not in (select as_of_date from label_date where not is_whole)
-        or customer_id in (select customer_id from relabelled_customer);
+        or current_customer_id in (select customer_id from relabelled_customer);
     insert into {{ arguments.target_relation }} ({{ columns }})
     select {{ columns }} from {{ arguments.temp_relation }}
 {%- endmacro %}

@@ -66,12 +66,16 @@ class FeatureShop(Shop):
     def build_all(self) -> None:
         """Everything from the lake to the features of three dates."""
         self.register()
-        self.run("+stg_identity_edge", "+stg_identifier")
-        self.identify()
-        self.register()
+        self.resolve()
         self.run(
             "+customer_features", "+customer_labels", "tag:features", dates=[EARLY, MIDDLE, LATE]
         )
+
+    def resolve(self) -> None:
+        """Who is who, by what the lake shows now."""
+        self.run("+stg_identity_edge", "+stg_identifier")
+        self.identify()
+        self.register()
 
     def rebuild(self, *dates: date) -> None:
         """The features of some dates from what the lake shows now, identity as it is."""
@@ -102,7 +106,11 @@ def busy_shop(home: Path) -> FeatureShop:
     made = FeatureShop(base.settings, base.retailer)
     draw = random.Random(7)
     people = range(1, 31)
-    made.land("members", [_member(n, draw) for n in people] + [_member(n, draw) for n in (90, 91)])
+    made.land(
+        "members",
+        [*(_member(n, draw) for n in people), *(_member(n, draw) for n in (90, 91)),
+         {"member_id": "crm:95", "registered_at": at("2026-01-03 03:00")}],
+    )  # fmt: skip
     made.land(
         "products",
         [
@@ -270,7 +278,10 @@ def _consent(n: int, draw: random.Random) -> Row:
 
 
 def _written_orders() -> list[Row]:
-    """Member 90 buys on January 5, twice on the 15th and on the 25th; 91 pays after MIDDLE."""
+    """Member 90 buys on January 5, twice on the 15th and on the 25th; 91 pays after MIDDLE.
+
+    Member 95 buys in a store and, as somebody else, in the mall; the order of February 10 tells.
+    """
     mine: Row = {"member_id": "crm:90", "store_id": "shop1"}
     return [
         order("w1", "2026-01-05 03:00", 100.0, **mine, gross_amount=125.0, discount_amount=25.0),
@@ -281,6 +292,9 @@ def _written_orders() -> list[Row]:
         order("w6", "2026-01-26 03:00", 70.0, **mine, status="cancelled"),
         order("x1", "2026-01-10 03:00", 60.0, member_id="crm:91"),
         order("x2", "2026-01-30 03:00", 60.0, member_id="crm:91", paid_at=at("2026-02-02 03:00")),
+        order("y1", "2026-01-12 03:00", 70.0, member_id="crm:95"),
+        order("y2", "2026-01-18 03:00", 40.0, buyer_id="mall:95"),
+        order("y3", "2026-02-10 03:00", 30.0, member_id="crm:95", buyer_id="mall:95"),
     ]
 
 

@@ -29,10 +29,8 @@ def relabel(
 def take_in(shop: FeatureShop) -> None:
     """What has landed, up to unified."""
     shop.register()
-    shop.run("+stg_identity_edge", "+stg_identifier")
-    shop.identify()
-    shop.register()
-    shop.run("+fct_order")
+    shop.resolve()
+    shop.run("+fct_order", "+identity_stay")
 
 
 def test_late_orders_corrections_and_merges_change_mature_labels_as_a_full_refresh_would(
@@ -62,6 +60,26 @@ def test_late_orders_corrections_and_merges_change_mature_labels_as_a_full_refre
     taken_in = relabel(shop)
 
     assert taken_in != before
+    assert taken_in == relabel(shop, full=True)
+
+
+def test_a_link_that_turns_out_to_have_been_known_before_changes_labels_as_a_full_refresh_would(
+    busy: FeatureShop, tmp_path: Path
+) -> None:
+    shop = busy.copy(tmp_path)
+    before = relabel(shop)
+    known = at("2026-01-25 03:00")
+    # A row that is not counted, of customers whose orders are what they were.
+    shop.land("orders", [
+        order("y0", "2026-01-25 03:00", 1.0, member_id="crm:95", buyer_id="mall:95",
+              status="cancelled", _known_at=known),
+    ])  # fmt: skip
+    take_in(shop)
+
+    taken_in = relabel(shop)
+
+    gone = [row for row in before if row not in taken_in]
+    assert {row["as_of_date"] for row in gone} == {MIDDLE}
     assert taken_in == relabel(shop, full=True)
 
 

@@ -57,14 +57,34 @@ EARLY = date(2026, 1, 25)
 SCHEMAS = ("staging", "unified", "marts", "features", "ops")
 # Of which run a row speaks, or what it changed, not of which customer, sale or product.
 STAMPS = ("_loaded_at", "_batch_id", "batch_id", "_file", "_row", "updated_run_id", *CHANGES)
-# Which part of a customer bore its id before they were one follows from how the id came about.
-BY_ID = ("recorded_from",)
-# The identity events say how customers came about, and so differ with the order of arrival. Tables
-# on the way to the features hold the days of the last run.
+# The identity events say how customers came about, and so differ with the order of arrival; so does
+# which part of a customer bore its id before they were one. Tables on the way to the features hold the
+# days of the last run.
 LEFT_OUT = (
     "unified.identity_event", "unified.customer_identifier_history", "features.order_as_of",
-    "features.feature_date",
+    "features.identity_as_of", "features.identity_stay", "features.feature_date",
 )  # fmt: skip
+_QUERIES = {
+    "unified.customer_identifier": "SELECT * EXCLUDE (recorded_from) FROM {}",
+    "features.customer_features": f"FROM {{}} WHERE as_of_date = '{AS_OF}'",
+    # A customer of a day is the first identifier that it had on that day.
+    "features.customer_labels": """
+        SELECT labels.* REPLACE (held.name AS customer_id)
+        FROM {} AS labels
+        LEFT JOIN (
+            SELECT day.as_of_date, stay.customer_id, min(stay.identifier) AS name
+            FROM (SELECT DISTINCT as_of_date FROM {}) AS day
+            JOIN (
+                SELECT *, lag(recorded_to) OVER (PARTITION BY identifier ORDER BY recorded_from) AS since
+                FROM unified.customer_identifier_history
+            ) AS stay
+            -- The shop is in Shanghai: a day ends at 16:00 UTC.
+            ON (since IS NULL OR since < as_of_date + INTERVAL 16 HOUR)
+            AND (recorded_to IS NULL OR recorded_to >= as_of_date + INTERVAL 16 HOUR)
+            GROUP BY ALL
+        ) AS held USING (as_of_date, customer_id)
+    """,
+}
 
 Made = tuple[str, Mapping[str, Any]]
 
@@ -279,9 +299,8 @@ def content(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
         "SELECT table_schema || '.' || table_name AS name FROM information_schema.tables "
         f"WHERE table_schema IN {SCHEMAS} ORDER BY 1"
     )
-    queries = {row["name"]: f"FROM {row['name']}" for row in tables if row["name"] not in LEFT_OUT}
-    if (features := "features.customer_features") in queries:
-        queries[features] += f" WHERE as_of_date = '{AS_OF}'"
+    names_of = [row["name"] for row in tables if row["name"] not in LEFT_OUT]
+    queries = {table: _QUERIES.get(table, "FROM {}").replace("{}", table) for table in names_of}
     # One connection: each costs as much as a table.
     with Warehouse.of(shop.settings).connect() as connection:
         held_rows = {
@@ -291,11 +310,7 @@ def content(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
     return {
         table: sorted(
             (
-                tuple(
-                    _plain(value, names)
-                    for name, value in one.items()
-                    if name not in STAMPS and name not in BY_ID
-                )
+                tuple(_plain(value, names) for name, value in one.items() if name not in STAMPS)
                 for one in found
             ),
             key=repr,

@@ -26,7 +26,7 @@ from siyu.contracts import contracts
 from siyu.transform import ensure_manifest
 
 # Steps on the way to other tables, which hold the days of the last run only.
-WORKING = "feature_date order_as_of"
+WORKING = "feature_date identity_as_of identity_stay order_as_of"
 # Every asset, by group. A module whose definitions are not found fails here and nowhere else.
 ASSETS = {
     "lake": """

@@ -6,8 +6,9 @@
     on_schema_change='fail'
 ) }}
 -- What could be known of each customer who had bought, at the end of each as-of date. Only rows that
--- had happened and had arrived by then count, in the version known then; customers are those that
--- identity resolution knows now. A run replaces its own dates and leaves all others as they are.
+-- had happened and had arrived by then count, in the version known then; customers are those that were
+-- known then: two who turn out to be one later are two. A run replaces its own dates and leaves all
+-- others as they are.
 select
     purchases.customer_id,
     purchases.as_of_date,

@@ -1,6 +1,6 @@
 {{ config(materialized='ephemeral', contract={'enforced': false}) }}
--- Churn: no counted order in the window, of customers who bought in the active_days up to the as-of
--- date. Others are not labelled: they were gone already.
+-- Churn: no counted order in the window, under whatever name the customer is known by then, of those who
+-- bought in the active_days up to the as-of date. Others are not labelled: they were gone already.
 select
     candidates.as_of_date,
     candidates.customer_id,
@@ -8,7 +8,7 @@ select
 from {{ ref('label_candidate') }} as candidates
 left join {{ ref('fct_order') }} as orders
     on
-        candidates.customer_id = orders.customer_id
+        candidates.current_customer_id = orders.customer_id
         and orders.is_counted
         and {{ in_label_window('orders.ordered_date', 'candidates.as_of_date', 'churn') }}
 where

@@ -5,9 +5,12 @@
     post_hook=['{{ record_label_inputs() }}', '{{ record_applied() }}'],
 ) }}
 -- What customers did after each as-of date, from all that is known now; apart from the features, so
--- that nothing of it can get into them. A label is null until its window has passed.
+-- that nothing of it can get into them. Customers are those known on the date; what they did is what the
+-- customer did that each of them belongs to now, so that nobody looks lost who was merged. A label is
+-- null until its window has passed.
 select
     candidates.customer_id,
+    candidates.current_customer_id,
     candidates.as_of_date,
     repurchase.label as repurchase_label,
     {{ money('repurchase.spend') }} as spend_next_h,

@@ -4,7 +4,7 @@ select
     dates.as_of_date,
     dates.as_of,
     version.order_id,
-    version.customer_id,
+    coalesce(stay.customer_id, version.customer_id) as customer_id,
     -- Paid for later than the date is not yet paid for: history loads know the end of the story.
     (version.is_counted and (version.paid_at is null or version.paid_at < dates.as_of)) as is_counted,
     version.ordered_date,
@@ -15,4 +15,4 @@ select
     version.discount_amount,
     version.net_amount
 from {{ ref('order_version') }} as version
-{{- join_feature_dates('version') }}
+{{- join_feature_dates('version', 'version.identifier') }}

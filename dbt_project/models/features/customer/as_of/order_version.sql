@@ -1,9 +1,10 @@
 {{ config(materialized='ephemeral', contract={'enforced': false}) }}
--- Every version of every order, on the customer that its identifiers belong to now.
+-- Every version of every order, on the customer that its strongest identifier belongs to now.
 {%- set identifiers = ['member_id', 'buyer_id', 'unionid', 'openid', 'phone_token'] %}
 select
     version.order_id,
-    {{ joined_customer(identifiers) }} as customer_id,
+    {{ first_joined('customer_id', identifiers) }} as customer_id,
+    {{ first_joined('identifier', identifiers) }} as identifier,
     {{ is_counted('version.status') }} as is_counted,
     version.paid_at,
     version.ordered_date,

@@ -3,7 +3,7 @@
 -- a history load knows of redemptions that had not happened yet.
 select
     dates.as_of_date,
-    by_member_id.customer_id,
+    coalesce(stay.customer_id, by_member_id.customer_id) as customer_id,
     count(
         case
             when
@@ -23,6 +23,6 @@ select
     ) as coupons_redeemed_180d
 from ({{ all_versions('coupons') }}) as version
 {{- join_customers('version', ['member_id']) }}
-{{- join_feature_dates('version') }}
+{{- join_feature_dates('version', 'version.member_id') }}
 where by_member_id.customer_id is not null
-group by dates.as_of_date, by_member_id.customer_id
+group by dates.as_of_date, coalesce(stay.customer_id, by_member_id.customer_id)

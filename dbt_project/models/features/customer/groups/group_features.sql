@@ -2,7 +2,7 @@
 -- WeCom groups each customer was in, as known at each date.
 select
     dates.as_of_date,
-    by_userid.customer_id,
+    coalesce(stay.customer_id, by_userid.customer_id) as customer_id,
     count(case when version.left_at is null or version.left_at >= dates.as_of then 1 end) as wecom_groups,
     count(
         case
@@ -14,8 +14,8 @@ select
     ) as group_exits_90d
 from ({{ all_versions('group_members') }}) as version
 {{- join_customers('version', ['userid']) }}
-{{- join_feature_dates('version') }}
+{{- join_feature_dates('version', 'version.userid') }}
 where
     version.member_type = 'customer'
     and by_userid.customer_id is not null
-group by dates.as_of_date, by_userid.customer_id
+group by dates.as_of_date, coalesce(stay.customer_id, by_userid.customer_id)

@@ -7,6 +7,7 @@
 with versions as (
     select
         latest.customer_id,
+        latest.identifier,
         {{ event_kind('latest.event_name') }} as kind,
         latest.session_id,
         latest.occurred_date,
@@ -17,7 +18,8 @@ with versions as (
     union all
     -- Versions that a later one replaced are few; only they are looked up again.
     select
-        {{ joined_customer(identifiers) }} as customer_id,
+        {{ first_joined('customer_id', identifiers) }} as customer_id,
+        {{ first_joined('identifier', identifiers) }} as identifier,
         {{ event_kind('version.event_name') }} as kind,
         version.session_id,
         version.occurred_date,
@@ -29,29 +31,53 @@ with versions as (
     where version._superseded_at is not null
 ),
 
-daily as (
+counted as (
     select
         versions.customer_id,
+        versions.identifier,
+        versions.kind,
+        versions.session_id,
         versions.occurred_date,
         {{ first_feature_date_after('greatest(versions._known_at, versions.occurred_at)') }}
             as counts_from,
-        {{ first_feature_date_after('versions._superseded_at') }} as counts_until,
-        count(*) as events,
-        count(distinct versions.session_id) as sessions,
-        count(case when versions.kind = 'browse' then 1 end) as browse_events,
-        count(case when versions.kind = 'cart' then 1 end) as cart_events,
-        count(case when versions.kind = 'share' then 1 end) as share_events
+        {{ first_feature_date_after('versions._superseded_at') }} as counts_until
     from versions
     left join ({{ staff_customers() }}) as staff on versions.customer_id = staff.customer_id
     where
         versions.customer_id is not null
         and versions.kind <> 'received'
         and not {{ is_employed('staff', 'versions.occurred_date') }}
-    group by
-        versions.customer_id,
-        versions.occurred_date,
-        {{ first_feature_date_after('greatest(versions._known_at, versions.occurred_at)') }},
-        {{ first_feature_date_after('versions._superseded_at') }}
+),
+
+-- Whom an event belonged to changes with what is known of its identifier: it counts for each of them
+-- in turn. greatest() and least() skip nulls on both engines.
+held as (
+    select
+        coalesce(stay.customer_id, counted.customer_id) as customer_id,
+        counted.kind,
+        counted.session_id,
+        counted.occurred_date,
+        greatest(counted.counts_from, stay.counts_from) as counts_from,
+        least(counted.counts_until, stay.counts_until) as counts_until
+    from counted
+    left join {{ ref('identity_as_of') }} as stay on counted.identifier = stay.identifier
+    where counted.counts_from is not null
+),
+
+daily as (
+    select
+        held.customer_id,
+        held.occurred_date,
+        held.counts_from,
+        held.counts_until,
+        count(*) as events,
+        count(distinct held.session_id) as sessions,
+        count(case when held.kind = 'browse' then 1 end) as browse_events,
+        count(case when held.kind = 'cart' then 1 end) as cart_events,
+        count(case when held.kind = 'share' then 1 end) as share_events
+    from held
+    where held.counts_until is null or held.counts_until > held.counts_from
+    group by held.customer_id, held.occurred_date, held.counts_from, held.counts_until
 ),
 
 aged as (

@@ -3,11 +3,11 @@
 with received as (
     select
         dates.as_of_date,
-        by_external_userid.customer_id,
+        coalesce(stay.customer_id, by_external_userid.customer_id) as customer_id,
         {{ days_between('version.sent_date', 'dates.as_of_date') }} as age_days
     from ({{ all_versions('messages') }}) as version
     {{- join_customers('version', ['external_userid']) }}
-    {{- join_feature_dates('version') }}
+    {{- join_feature_dates('version', 'version.external_userid') }}
     where
         version.status = 'sent'
         and version.sent_at < dates.as_of

@@ -4,7 +4,7 @@
 with entries as (
     select
         dates.as_of_date,
-        by_member_id.customer_id,
+        coalesce(stay.customer_id, by_member_id.customer_id) as customer_id,
         version.member_id,
         version.change,
         version.balance_after,
@@ -15,7 +15,7 @@ with entries as (
         ) as recency
     from ({{ all_versions('points') }}) as version
     {{- join_customers('version', ['member_id']) }}
-    {{- join_feature_dates('version') }}
+    {{- join_feature_dates('version', 'version.member_id') }}
     where by_member_id.customer_id is not null
 ),
 

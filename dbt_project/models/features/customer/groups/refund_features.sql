@@ -4,12 +4,12 @@
 with refunds as (
     select
         dates.as_of_date,
-        coalesce(orders.customer_id, by_member_id.customer_id) as customer_id,
+        coalesce(orders.customer_id, stay.customer_id, by_member_id.customer_id) as customer_id,
         version.amount,
         {{ days_between('coalesce(version.refunded_date, version.requested_date)', 'dates.as_of_date') }}
             as age_days
     from {{ ref('stg_refund_versions') }} as version
-    {{- join_feature_dates('version') }}
+    {{- join_feature_dates('version', 'version.member_id') }}
     left join {{ ref('order_as_of') }} as orders
         on version.order_id = orders.order_id and dates.as_of_date = orders.as_of_date
     {{- join_customers('version', ['member_id']) }}

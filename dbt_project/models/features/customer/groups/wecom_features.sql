@@ -3,7 +3,7 @@
 -- not happened yet, although a history load knows of it.
 select
     dates.as_of_date,
-    by_external_userid.customer_id,
+    coalesce(stay.customer_id, by_external_userid.customer_id) as customer_id,
     count(case when version.deleted_at is null or version.deleted_at >= dates.as_of then 1 end)
         as wecom_contacts,
     count(
@@ -19,6 +19,6 @@ select
     max({{ days_between('version.added_date', 'dates.as_of_date') }}) as days_since_wecom_added
 from ({{ all_versions('contacts') }}) as version
 {{- join_customers('version', ['external_userid']) }}
-{{- join_feature_dates('version') }}
+{{- join_feature_dates('version', 'version.external_userid') }}
 where by_external_userid.customer_id is not null
-group by dates.as_of_date, by_external_userid.customer_id
+group by dates.as_of_date, coalesce(stay.customer_id, by_external_userid.customer_id)
