@@ -389,7 +389,7 @@ def _as_they_stand(
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """A layer that need not be built: what earlier runs made of it and said of it."""
     newest = {table: version for (table, _), version in kept.items()}
-    for table in _from_above(manifest, newest):
+    for table in from_above(manifest, newest):
         yield dg.MaterializeResult(
             asset_key=asset_key(table), metadata=standing.standing_metadata(newest[table])
         )
@@ -399,7 +399,7 @@ def _as_they_stand(
             yield from _check(manifest, translator, unique_id, result, judged_in_run=run_id)
 
 
-def _from_above(manifest: Mapping[str, Any], tables: Collection[str]) -> list[str]:
+def from_above(manifest: Mapping[str, Any], tables: Collection[str]) -> list[str]:
     """Tables in an order in which each comes after those it reads: Dagster wants them so."""
     nodes = manifest["nodes"]
     graph = {

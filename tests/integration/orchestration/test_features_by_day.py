@@ -17,7 +17,7 @@ from small_workspace import failures, open_corner_shop
 from expectations.suites.features import CUSTOMER_FEATURES, CUSTOMER_LABELS
 from orchestration.defs.models import features
 from orchestration.lib import dbt, standing
-from orchestration.lib.dbt import layer_tables, read_manifest, working_tables
+from orchestration.lib.dbt import from_above, layer_tables, read_manifest
 from orchestration.lib.gates import asset_key
 from orchestration.resources import Workspace
 from siyu.config import Settings
@@ -45,9 +45,7 @@ class Layer:
         self.asked: list[dict[str, Any]] = []
         self._instance = instance
         manifest = read_manifest(ensure_manifest())
-        # Those that are a step on the way come first.
-        working = sorted(working_tables(manifest))
-        self._tables = [*working, *sorted({*layer_tables(manifest, features.LAYER)} - {*working})]
+        self._tables = from_above(manifest, layer_tables(manifest, features.LAYER))
         self._definitions = dg.Definitions.merge(
             features.features(),
             dg.Definitions(
