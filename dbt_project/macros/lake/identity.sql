@@ -147,6 +147,43 @@
 {%- endmacro %}
 
 {#-
+  Every version of a contact, as all_versions has it, but for the end of one. That a customer is gone says
+  who she is in no source but an export: where it names neither union id nor phone, what was said of her
+  before still counts.
+-#}
+{% macro contact_versions(key) -%}
+    {%- set partition = contract_keys()['contacts'].key | join(', ') -%}
+    select ranked.*
+    from (
+        select
+            said.*,
+            case
+                when
+                    row_number() over (
+                        partition by {{ partition }}, is_mere_end
+                        order by {{ newest_first(contract_keys()['contacts'].version) }}
+                    ) > 1
+                    then _known_at
+            end as _superseded_at
+        from (
+            select
+                contact.*,
+                contact.deleted_at is not null and coalesce(contact.unionid, contact.remark_phone_token) is null
+                    as is_mere_end
+            from {{ source('lake', 'contacts') }} as contact
+            {%- if is_incremental() %}
+            where contact.external_userid in (
+                select fresh.external_userid from ({{ touched_rows('contacts') }}) as fresh
+            )
+            {%- endif %}
+        ) as said
+    ) as ranked
+    {%- if is_incremental() %}
+    where {{ key }} in (select key from affected)
+    {%- endif %}
+{%- endmacro %}
+
+{#-
   Which identifiers stand together on the rows of a staging model, counted. What rows say now is
   evidence; since when it was known is what any of their versions says, else a member whose tier changed
   yesterday would have been unknown until then. An incremental build counts the combinations of touched
@@ -171,6 +208,8 @@ select
 from
     {%- if adds %}
     (select fresh.*, null as _superseded_at from {{ source('lake', entity) }} as fresh where {{ is_new('fresh') }}) as version
+    {%- elif entity == 'contacts' %}
+    ({{ contact_versions(key) }}) as version
     {%- elif is_lake %}
     ({{ all_versions(entity, key=key) }}) as version
     {%- else %}

@@ -180,6 +180,36 @@ def test_a_link_was_known_when_a_version_first_showed_it(tmp_path: Path) -> None
     ]
 
 
+def test_a_contact_that_ends_without_a_word_of_who_it_was_is_still_who_it_was(tmp_path: Path) -> None:
+    """WeCom says of a customer who is gone only that she is; a corrected union id does replace another."""
+    made = shop(tmp_path, ["contacts"])
+    contact = {"staff_id": "s1", "added_at": at("2026-01-03 03:00")}
+    told, gone = at("2026-01-03 03:00"), at("2026-02-20 03:00")
+
+    def edges() -> list[tuple[str, str]]:
+        made.register()
+        made.make("+stg_identity_edge", "+stg_identifier")
+        found = made.rows("FROM staging.stg_identity_edge ORDER BY identifier_a, identifier_b")
+        return [(row["identifier_a"], row["identifier_b"]) for row in found]
+
+    made.land(
+        "contacts",
+        [contact | {"external_userid": name, "unionid": union, "updated_at": told}
+         for name, union in [("wecom:1", "wx:1"), ("wecom:2", "wx:wrong")]],
+    )  # fmt: skip
+    assert edges() == [("wecom:1", "wx:1"), ("wecom:2", "wx:wrong")]
+    made.land(
+        "contacts",
+        [contact | {"external_userid": "wecom:1", "deleted_at": gone, "updated_at": gone},
+         contact | {"external_userid": "wecom:2", "unionid": "wx:2", "updated_at": gone}],
+        superseding=2,
+    )  # fmt: skip
+    by_batch = edges()
+    made.make("+stg_identity_edge", "+stg_identifier", anew=True)
+
+    assert by_batch == edges() == [("wecom:1", "wx:1"), ("wecom:2", "wx:2")]
+
+
 def test_edges_carry_the_priority_of_their_rule(built: Shop) -> None:
     edges = built.rows("SELECT rule_id, priority FROM staging.stg_identity_edge")
     priority = {row["rule_id"]: row["priority"] for row in edges}
