@@ -80,6 +80,9 @@ class IdentityStore:
             (self._events, resolution.events),
             (self._quality, resolution.quality.as_table()),
         ):
+            if not len(rows):
+                # Would add a column that is new to the log without a file that has it.
+                continue
             stamp = pa.array([following] * len(rows), pa.int64())
             stamped = rows.append_column("map_version", stamp)
             write_deltalake(folder, stamped, mode="append", schema_mode="merge")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
@@ -15,6 +16,7 @@ from siyu.identity import IdentityStore, Resolution
 from siyu.identity.history import PAST_SCHEMA
 from siyu.identity.quality import NOTHING
 from siyu.identity.resolution import EVENT_SCHEMA, MAP_SCHEMA, REFUSED_SCHEMA
+from siyu.lake import Lake
 from siyu.paths import Paths
 
 
@@ -86,6 +88,21 @@ def test_a_map_of_before_merges_could_be_undone_goes_back_to_what_it_says(tmp_pa
     store_module.write_deltalake(paths.identity / "customer_identifier", older)
 
     assert IdentityStore(paths).previous()["own_customer_id"].to_pylist() == ["c_1"]
+
+
+def test_events_of_before_they_named_a_second_identifier_are_still_read(tmp_path: Path) -> None:
+    paths = Paths(tmp_path, "r")
+    older = _resolution("c_1").events.drop_columns(["other_identifier"])
+    older = older.append_column("map_version", pa.array([0], pa.int64()))
+    store_module.write_deltalake(paths.identity / "identity_event", older)
+    map_of_then = _resolution("c_1").customer_identifier
+    store_module.write_deltalake(paths.identity / "customer_identifier", map_of_then)
+
+    IdentityStore(paths).write(replace(_resolution("c_2"), events=EVENT_SCHEMA.empty_table()))
+    with duckdb.connect() as connection:
+        Lake(paths).register(connection)
+        said = connection.execute("SELECT event_id, other_identifier FROM lake.identity_event")
+        assert said.fetchall() == [("c_1", None)]
 
 
 def test_a_past_that_is_as_it_was_is_not_written_again(tmp_path: Path) -> None:

@@ -180,7 +180,9 @@ def test_a_link_was_known_when_a_version_first_showed_it(tmp_path: Path) -> None
     ]
 
 
-def test_a_contact_that_ends_without_a_word_of_who_it_was_is_still_who_it_was(tmp_path: Path) -> None:
+def test_a_contact_that_ends_without_a_word_of_who_it_was_is_still_who_it_was(
+    tmp_path: Path,
+) -> None:
     """WeCom says of a customer who is gone only that she is; a corrected union id does replace another."""
     made = shop(tmp_path, ["contacts"])
     contact = {"staff_id": "s1", "added_at": at("2026-01-03 03:00")}
