@@ -27,6 +27,7 @@ class Refreshed:
         day: The day that everything is as of.
         run: How the refresh went.
         state: What there was after it.
+        publication: A copy of what was published then, as no story of the home can lose it.
         backup: A backup made then.
         keys: The keys of it.
     """
@@ -36,14 +37,9 @@ class Refreshed:
     day: str
     run: Run
     state: State
+    publication: Path
     backup: Path
     keys: Path
-
-    @property
-    def publication(self) -> Path:
-        """The publication made then; later ones lie beside it."""
-        assert self.state.publication is not None
-        return self.state.publication / "siyu.duckdb"
 
 
 def refresh_tiny(folder: Path) -> Refreshed:
@@ -59,4 +55,7 @@ def refresh_tiny(folder: Path) -> Refreshed:
         run = job.run("rebuild", day)
         assert run.success, (run.failures, run.failed_checks)
         backup = back_up(job.paths, folder / "backups", keys, datetime.now(UTC))
-        return Refreshed(home, sources, day, run, job.state(), backup.folder, keys)
+        state, publication = job.state(), folder / "published.duckdb"
+        assert state.publication is not None
+        shutil.copyfile(state.publication / "siyu.duckdb", publication)
+        return Refreshed(home, sources, day, run, state, publication, backup.folder, keys)

@@ -22,9 +22,9 @@ WEB_EVENTS = [
      "occurred_at": at("2026-02-10 03:00") + timedelta(minutes=29 * n)}
     for event_id, count, name, who in (
         ("known", 2, "launch", {"member_id": "crm:4"}),
-        ("anonymous", 1, "launch", {"openid": "mini:1"}),
+        ("anonymous", 1, "launch", {"openid": "mini:unknown"}),
         ("staff", 3, "launch", {"member_id": "crm:2"}),
-        ("runaway", 20, "launch", {"openid": "mini:2"}),
+        ("runaway", 20, "launch", {"openid": "mini:robot"}),
         ("received", 1, "message_sent", {"member_id": "crm:4"}),
         ("nobody", 1, "launch", {}),
     )
